@@ -1,0 +1,7 @@
+"""Similarity graphs over a data set: what they are, how they are kept, and how neighbours make one."""
+
+from __future__ import annotations
+
+from pal_plugin.graph.similarity import SimilarityGraph
+
+__all__ = ["SimilarityGraph"]

@@ -1,0 +1,72 @@
+"""Folders of one JSON file and some `.npy` arrays: what graphs and feature stores have in common on disk."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from pal_plugin.errors import PalError
+
+AnyArray: TypeAlias = npt.NDArray[Any]
+
+
+def write_array(path: Path, array: AnyArray) -> None:
+    """Write `array` as a version-1 `.npy` file in C order.
+
+    `numpy.save` hands the bytes to the C library and misses the errors of its last flush, so a full disk can leave a
+    short file without an exception. A Python file object reports them.
+
+    Raises:
+        OSError: the disk is full, or the file cannot be written.
+    """
+    contiguous = np.ascontiguousarray(array)
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(contiguous))
+        file.write(contiguous.reshape(-1).view(np.uint8).data)
+
+
+def read_array(path: Path, error: type[PalError], mend: str, *, mmap: bool = True) -> AnyArray:
+    """Read a `.npy` file, memory-mapped and read-only unless `mmap` is false.
+
+    Args:
+        path: the file.
+        error: the class to raise when there is no such file or it is not a whole array.
+        mend: what puts it right.
+        mmap: map the file instead of reading it.
+    """
+    try:
+        array = np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as cause:
+        raise error(f"{path} is missing, truncated or not a NumPy array: {cause}", mend) from cause
+    if not isinstance(array, np.ndarray):
+        raise error(f"{path} is an archive of arrays, not one array", mend)
+    return np.asarray(array)  # a plain view of the map: indexing numpy.memmap itself is several times slower
+
+
+def read_json(path: Path, error: type[PalError], mend: str) -> dict[str, Any]:
+    """Read a JSON object; anything else raises `error` with the path and `mend`."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as cause:
+        raise error(f"{path} is missing or not JSON: {cause}", mend) from cause
+    if not isinstance(value, dict):
+        raise error(f"{path} holds a JSON {type(value).__name__}, not an object", mend)
+    return value
+
+
+def refuse_foreign_folder(folder: Path, token: str, error: type[PalError]) -> None:
+    """Raise `error` when `folder` holds something else: replacing it would delete another's files.
+
+    Args:
+        folder: where a graph or a feature store is about to be put.
+        token: the file that every such folder has.
+        error: the class to raise.
+    """
+    if folder.is_dir() and (not any(folder.iterdir()) or (folder / token).is_file()):
+        return
+    if folder.exists():
+        raise error(f"{folder} exists and holds other files (no {token})", "Choose a new folder, or remove that one")

@@ -1,0 +1,385 @@
+"""The similarity graph: who is related to whom, as compressed sparse rows, in memory and on disk."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from pal_plugin.errors import GraphError
+from pal_plugin.graph.arrays import AnyArray, read_array, read_json, refuse_foreign_folder, write_array
+from pal_plugin.io import atomic_folder
+
+if TYPE_CHECKING:
+    import torch
+
+FORMAT = 1
+_ARRAYS = ("indptr", "indices", "weights")
+_REBUILD = "Build the graph again (pal graph knn --help)"
+
+
+class Manifested(Protocol):
+    """Anything with a compact manifest reference, such as `pal_plugin.data.manifest.Manifest`."""
+
+    def reference(self) -> dict[str, Any]:
+        """Return `{"name", "split", "size", "digest"}`."""
+        ...
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SimilarityGraph:
+    """A directed, weighted graph over the samples of one data set, in compressed sparse rows.
+
+    The edges of node i are `indices[indptr[i]:indptr[i + 1]]`; builders keep them in order, nearest first. A weight
+    above zero says that the two samples are related, below zero that they are not; its magnitude is the confidence.
+    The arrays are read-only; a writeable array is copied, a memory map is kept as it is.
+
+    Args:
+        indptr: (N + 1,) int64, from 0 to E, non-decreasing.
+        indices: (E,) int32, each in [0, N), no node twice in a row.
+        weights: (E,) float32, finite.
+        manifest: compact reference of the data set that the nodes index; None when unknown.
+        builder: how the graph was made: `{"name", "parameters", "cost_s", …}`, JSON only.
+
+    Raises:
+        GraphError: an array breaks one of the rules above, or the manifest is of another size.
+    """
+
+    indptr: npt.NDArray[np.int64]
+    indices: npt.NDArray[np.int32]
+    weights: npt.NDArray[np.float32]
+    manifest: Mapping[str, Any] | None = None
+    builder: Mapping[str, Any] = field(default_factory=dict)
+
+    _DTYPES: ClassVar[dict[str, type[np.generic]]] = {"indptr": np.int64, "indices": np.int32, "weights": np.float32}
+
+    def __post_init__(self) -> None:
+        for name, dtype in self._DTYPES.items():
+            object.__setattr__(self, name, _frozen(name, getattr(self, name), dtype))
+        object.__setattr__(self, "manifest", None if self.manifest is None else dict(self.manifest))
+        object.__setattr__(self, "builder", dict(self.builder))
+        self._check_rows()
+        self._check_edges()
+        if self.manifest is not None and self.manifest.get("size", self.num_nodes) != self.num_nodes:
+            raise GraphError(
+                f"The graph has {self.num_nodes} nodes and its manifest {self.manifest['size']} samples", _REBUILD
+            )
+
+    def _check_rows(self) -> None:
+        if self.indptr.size == 0 or self.indptr[0] != 0:
+            raise GraphError(
+                "The graph's indptr must start at 0 and have one entry more than there are nodes", _REBUILD
+            )
+        if (np.diff(self.indptr) < 0).any():
+            row = int(np.argmax(np.diff(self.indptr) < 0))
+            raise GraphError(f"The graph's indptr is not sorted: it falls at node {row}", _REBUILD)
+        if not self.indptr[-1] == self.indices.size == self.weights.size:
+            raise GraphError(
+                f"The graph's indptr ends at {self.indptr[-1]}, but there are {self.indices.size} indices and "
+                f"{self.weights.size} weights",
+                _REBUILD,
+            )
+
+    def _check_edges(self) -> None:
+        wrong = (self.indices < 0) | (self.indices >= self.num_nodes)
+        if wrong.any():
+            edge = int(np.argmax(wrong))
+            raise GraphError(
+                f"Edge {edge} of the graph leads to node {self.indices[edge]}, outside [0, {self.num_nodes})", _REBUILD
+            )
+        if not np.isfinite(self.weights).all():
+            edge = int(np.argmin(np.isfinite(self.weights)))
+            raise GraphError(f"Edge {edge} of the graph has the weight {self.weights[edge]}", _REBUILD)
+        keys = np.sort(self._rows() * self.num_nodes + self.indices)
+        twice = np.flatnonzero(keys[1:] == keys[:-1])
+        if twice.size:
+            row, column = divmod(int(keys[twice[0]]), self.num_nodes)
+            raise GraphError(f"The graph has the edge from node {row} to node {column} twice", _REBUILD)
+
+    def __repr__(self) -> str:
+        name = self.manifest.get("name") if self.manifest else None
+        return f"SimilarityGraph(num_nodes={self.num_nodes}, num_edges={self.num_edges}, dataset={name!r})"
+
+    @property
+    def num_nodes(self) -> int:
+        """N, the number of samples."""
+        return self.indptr.size - 1
+
+    @property
+    def num_edges(self) -> int:
+        """E, the number of directed edges, self edges and negative ones included."""
+        return self.indices.size
+
+    @property
+    def degree(self) -> npt.NDArray[np.int64]:
+        """(N,) int64, the number of edges that leave each node."""
+        return np.diff(self.indptr)
+
+    def neighbours(self, node: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+        """Return the (d,) indices and (d,) weights of the edges that leave `node`, in stored order.
+
+        Raises:
+            GraphError: no such node.
+        """
+        row = self._row(self.indptr, node)
+        return self.indices[row], self.weights[row]
+
+    def positives(self, node: int) -> npt.NDArray[np.int32]:
+        """Return the (d,) indices of the nodes that `node` has an edge of positive weight to, in stored order.
+
+        Raises:
+            GraphError: no such node.
+        """
+        indptr, indices = self._positive
+        return indices[self._row(indptr, node)]
+
+    def draw_positive(self, nodes: npt.ArrayLike, u: npt.ArrayLike) -> npt.NDArray[np.int64]:
+        """Draw one positive neighbour of each node, uniformly over its edges of positive weight.
+
+        Args:
+            nodes: (B,) node numbers; repeats are allowed.
+            u: (B,) uniform numbers in [0, 1), one a node.
+
+        Returns:
+            (B,) int64 neighbours; -1 where a node has no positive edge.
+
+        Raises:
+            GraphError: a node is out of range, a number outside [0, 1), or the lengths differ.
+        """
+        chosen = self._nodes(nodes)
+        uniform = np.asarray(u, dtype=np.float64)
+        if uniform.shape != chosen.shape:
+            raise GraphError(
+                f"There are {chosen.size} nodes and {uniform.size} random numbers", "Pass one for each node"
+            )
+        if not ((uniform >= 0) & (uniform < 1)).all():
+            raise GraphError("A random number is outside [0, 1)", "Draw them with pal_plugin.data.draws.uniforms")
+        indptr, indices = self._positive
+        first = indptr[chosen]
+        degree = indptr[chosen + 1] - first
+        drawn = np.full(chosen.shape, -1, dtype=np.int64)
+        some = degree > 0
+        drawn[some] = indices[(first + (uniform * degree).astype(np.int64))[some]]
+        return drawn
+
+    def subgraph(
+        self, nodes: npt.ArrayLike, *, manifest: Mapping[str, Any] | Manifested | None = None
+    ) -> SimilarityGraph:
+        """Return the graph among `nodes`, which become 0, 1, … in the order given; edges that leave them are dropped.
+
+        Args:
+            nodes: (M,) distinct node numbers.
+            manifest: the manifest of the smaller data set (this graph's own does not fit it).
+
+        Raises:
+            GraphError: a node is out of range or named twice.
+        """
+        chosen = self._nodes(nodes)
+        if np.unique(chosen).size != chosen.size:
+            raise GraphError("The subgraph's nodes are not distinct", "Name each node once, or use batch_matrix")
+        rows, columns, weights = self._among(chosen)
+        builder = {"name": "subgraph", "parameters": {"nodes": int(chosen.size)}, "parent": dict(self.builder)}
+        return SimilarityGraph.from_edges(chosen.size, rows, columns, weights, manifest=manifest, builder=builder)
+
+    def batch_matrix(self, nodes: npt.ArrayLike) -> torch.Tensor:
+        """Return the edge weights among the samples of a batch as a sparse matrix.
+
+        Args:
+            nodes: (M,) node numbers; a node may come more than once, as it does when a batch has several views.
+
+        Returns:
+            (M, M) coalesced torch sparse COO tensor, float32: entry (a, b) is the weight of the edge from nodes[a] to
+            nodes[b]. Two places of one node are related only where the graph has that self edge.
+
+        Raises:
+            GraphError: a node is out of range.
+        """
+        import torch  # heavy, and graphs are read without it as well
+
+        chosen = self._nodes(nodes)
+        rows, columns, weights = self._among(chosen)
+        places = torch.from_numpy(np.stack([rows, columns]))
+        shape = (chosen.size, chosen.size)
+        return torch.sparse_coo_tensor(places, torch.from_numpy(weights), shape, check_invariants=True).coalesce()
+
+    @classmethod
+    def from_edges(
+        cls,
+        n: int,
+        rows: npt.ArrayLike,
+        cols: npt.ArrayLike,
+        weights: npt.ArrayLike | None = None,
+        *,
+        manifest: Mapping[str, Any] | Manifested | None = None,
+        builder: Mapping[str, Any] | None = None,
+    ) -> SimilarityGraph:
+        """Make a graph from a list of directed edges; the edges of a node keep the order of the list.
+
+        Args:
+            n: the number of nodes.
+            rows: (E,) the node that each edge leaves.
+            cols: (E,) the node that it leads to.
+            weights: (E,), 1 where not given.
+            manifest: as in the class.
+            builder: as in the class.
+
+        Raises:
+            GraphError: an edge leaves or leads outside [0, n), comes twice, or has a weight that is not finite.
+        """
+        sources, targets = (_integers(name, ends) for name, ends in (("rows", rows), ("cols", cols)))
+        values = np.ones(sources.size) if weights is None else np.asarray(weights, dtype=np.float64)
+        if not sources.shape == targets.shape == values.shape:
+            raise GraphError(
+                f"An edge list has {sources.size} rows, {targets.size} cols and {values.size} weights",
+                "Pass three arrays of one length",
+            )
+        for ends in (sources, targets):
+            if ends.size and not (ends.min() >= 0 and ends.max() < n):
+                raise GraphError(
+                    f"An edge names a node in [{ends.min()}, {ends.max()}], outside [0, {n})", "Correct the edge list"
+                )
+        order = np.argsort(sources, kind="stable")
+        indptr = np.zeros(n + 1, dtype=np.int64)
+        np.cumsum(np.bincount(sources, minlength=n), out=indptr[1:])
+        return cls(
+            indptr,
+            targets[order].astype(np.int32),
+            values[order].astype(np.float32),
+            reference_of(manifest),
+            builder if builder is not None else {"name": "edges", "parameters": {}},
+        )
+
+    def save(self, folder: str | os.PathLike[str]) -> Path:
+        """Write the graph to `folder`: `indptr.npy`, `indices.npy`, `weights.npy` and `graph.json`, all or nothing.
+
+        Returns:
+            The folder.
+
+        Raises:
+            GraphError: the folder holds something other than a graph, or it cannot be written (disk full).
+        """
+        target = Path(folder)
+        refuse_foreign_folder(target, "graph.json", GraphError)
+        record = {
+            "format": FORMAT,
+            "num_nodes": self.num_nodes,
+            "num_edges": self.num_edges,
+            "manifest": self.manifest,
+            "builder": self.builder,
+        }
+        try:
+            with atomic_folder(target) as temporary:
+                for name in _ARRAYS:
+                    write_array(temporary / f"{name}.npy", getattr(self, name))
+                text = json.dumps(record, indent=2, allow_nan=False)
+                (temporary / "graph.json").write_text(text + "\n", encoding="utf-8")
+        except OSError as error:
+            raise GraphError(
+                f"The graph cannot be written to {target}: {error}", "Free some space or choose another folder"
+            ) from error
+        return target
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str], mmap: bool = True) -> SimilarityGraph:
+        """Read a graph that `save` wrote, memory-mapped unless `mmap` is false.
+
+        Raises:
+            GraphError: a file is missing, truncated, of another format version, or breaks a rule of the class.
+        """
+        source = Path(folder)
+        record = read_json(source / "graph.json", GraphError, _REBUILD)
+        if record.get("format") != FORMAT:
+            raise GraphError(
+                f"{source} has the graph format {record.get('format')!r}; this pal_plugin reads format {FORMAT}",
+                f"{_REBUILD}, or install the version of pal_plugin that wrote it",
+            )
+        arrays = {name: read_array(source / f"{name}.npy", GraphError, _REBUILD, mmap=mmap) for name in _ARRAYS}
+        try:
+            graph = cls(**arrays, manifest=record.get("manifest"), builder=record.get("builder") or {})
+        except GraphError as error:
+            raise GraphError(f"{source}: {error.what}", error.mend) from error
+        found, said = (graph.num_nodes, graph.num_edges), (record.get("num_nodes"), record.get("num_edges"))
+        if found != said:
+            raise GraphError(f"{source} has {found} nodes and edges, and its graph.json says {said}", _REBUILD)
+        return graph
+
+    @cached_property
+    def _positive(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
+        """`indptr` and `indices` of the edges of positive weight alone."""
+        keep = self.weights > 0
+        if keep.all():
+            return self.indptr, self.indices
+        before = np.zeros(self.num_edges + 1, dtype=np.int64)
+        np.cumsum(keep, out=before[1:])
+        return before[self.indptr], self.indices[keep]
+
+    def _rows(self) -> npt.NDArray[np.int64]:
+        """(E,) the node that each edge leaves."""
+        return np.repeat(np.arange(self.num_nodes, dtype=np.int64), self.degree)
+
+    def _row(self, indptr: npt.NDArray[np.int64], node: int) -> slice:
+        if not 0 <= node < self.num_nodes:  # a negative number would quietly be another node
+            raise GraphError(f"Node {node} is outside [0, {self.num_nodes})", "Use the graph of this data set")
+        return slice(int(indptr[node]), int(indptr[node + 1]))
+
+    def _nodes(self, nodes: npt.ArrayLike) -> npt.NDArray[np.int64]:
+        chosen = _integers("nodes", nodes)
+        if chosen.size and not (chosen.min() >= 0 and chosen.max() < self.num_nodes):
+            raise GraphError(
+                f"The nodes span [{chosen.min()}, {chosen.max()}], outside [0, {self.num_nodes})",
+                "Use the graph of this data set",
+            )
+        return chosen
+
+    def _among(
+        self, nodes: npt.NDArray[np.int64]
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+        """Return the edges among `nodes`: (places of the sources, places of the targets, weights), sources in order."""
+        degree = self.degree[nodes]
+        rows, edges = _spread(degree, self.indptr[nodes])
+        order = np.argsort(nodes, kind="stable")
+        targets = self.indices[edges]
+        first = np.searchsorted(nodes, targets, side="left", sorter=order)
+        count = np.searchsorted(nodes, targets, side="right", sorter=order) - first
+        which, places = _spread(count, first)  # an edge leads to every place its target has in the batch
+        return rows[which], order[places], self.weights[edges[which]]
+
+
+def reference_of(manifest: Mapping[str, Any] | Manifested | None) -> dict[str, Any] | None:
+    """Return the compact reference of a manifest, a copy of a reference, or None."""
+    if manifest is None:
+        return None
+    return dict(manifest) if isinstance(manifest, Mapping) else manifest.reference()
+
+
+def _frozen(name: str, array: AnyArray, dtype: type[np.generic]) -> AnyArray:
+    if not isinstance(array, np.ndarray) or array.dtype != dtype or array.ndim != 1:
+        found = f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
+        raise GraphError(f"The graph's {name} must be a vector of {dtype.__name__}, found {found}", _REBUILD)
+    if array.flags.writeable:
+        array = array.copy()
+        array.flags.writeable = False
+    return array
+
+
+def _integers(name: str, values: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    array = np.asarray(values)
+    if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+        raise GraphError(
+            f"{name} must be a vector of integers, found {array.dtype} of shape {array.shape}", "Correct it"
+        )
+    return array.astype(np.int64)
+
+
+def _spread(counts: npt.NDArray[np.int64], starts: npt.NDArray[np.int64]) -> tuple[AnyArray, AnyArray]:
+    """Return, for ranges of `counts` numbers from `starts` on, (the range that each number is in, the numbers)."""
+    owner = np.repeat(np.arange(counts.size), counts)
+    offset = np.arange(owner.size) - np.repeat(np.cumsum(counts) - counts, counts)
+    return owner, starts[owner] + offset

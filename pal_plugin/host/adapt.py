@@ -1,0 +1,131 @@
+"""Every method of the installed solo-learn as a class that is built from main's `cfg` and resumes exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import attrgetter
+from typing import Any, ClassVar
+
+from omegaconf import DictConfig, OmegaConf
+from torch import nn
+from torch.optim import Optimizer
+
+from pal_plugin.errors import ConfigError
+from pal_plugin.host import random_state
+from pal_plugin.host.base import HostBase, HostMomentum
+from pal_plugin.host.config import with_defaults
+from pal_plugin.host.release import ReleaseNames, Whitening2d, release_arguments
+from pal_plugin.host.solo import INFO, SOLO_METHODS, SoloMomentum, initialize_momentum_params, methods
+
+STEMS = ("auto", "cifar", "imagenet", "no_maxpool")
+# State that a method makes in `on_train_start` or later, which a plain state dict neither holds nor accepts.
+LATE_STATE: dict[str, tuple[str, ...]] = {
+    "swav": ("queue",),
+    "deepclusterv2": ("local_memory_index", "local_memory_embeddings", "assignments"),
+    "dino": ("dino_loss_func.epoch",),
+}
+NOT_METHODS = ("base", "linear")
+
+
+class Adapted(nn.Module):
+    """First in the order of every method: construction from `cfg`, and the state that solo-learn forgets.
+
+    Attributes:
+        host_name: the method's name in solo-learn.
+        solo_class: its class there.
+    """
+
+    host_name: ClassVar[str]
+    solo_class: ClassVar[type]
+
+    def __init__(self, cfg: DictConfig) -> None:
+        cfg = with_defaults(cfg)  # a script of main's own has parsed it without our keys
+        if INFO.kind == "release":
+            super().__init__(**release_arguments(self.solo_class, self.host_name, cfg))
+        else:  # both hosts' own k-NN metric breaks on torchmetrics 1
+            super().__init__(OmegaConf.merge(cfg, {"knn_eval": {"enabled": False}}))
+        self.cfg = cfg
+        self._resumed: dict[str, Any] | None = None
+        self._make_online_knn()
+        self._set_stem()
+
+    def _set_stem(self) -> None:
+        """Give the ResNet the stem that the config names: solo-learn decides by the data set's name alone."""
+        stem = self.cfg.backbone.stem
+        if stem not in STEMS:
+            raise ConfigError(f"There is no stem {stem!r}", f"Set backbone.stem to one of {', '.join(STEMS)}")
+        if stem == "auto":
+            stem = "cifar" if self.cfg.data.dataset in ("cifar10", "cifar100") else "imagenet"
+        if not self.cfg.backbone.name.startswith("resnet"):
+            return
+        backbones = [self.backbone] + ([self.momentum_backbone] if isinstance(self, SoloMomentum) else [])
+        for backbone in backbones:
+            # padding 2 gives a 34×34 first map; it is what solo-learn's published numbers were made with
+            cifar = nn.Conv2d(3, 64, kernel_size=3, stride=1, padding=2, bias=False)
+            wide = nn.Conv2d(3, 64, kernel_size=7, stride=2, padding=3, bias=False)
+            backbone.conv1 = cifar if stem == "cifar" else wide
+            nn.init.kaiming_normal_(backbone.conv1.weight, mode="fan_out", nonlinearity="relu")
+            backbone.maxpool = nn.MaxPool2d(3, stride=2, padding=1) if stem == "imagenet" else nn.Identity()
+        if len(backbones) == 2:
+            initialize_momentum_params(*backbones)
+
+    def on_train_start(self) -> None:
+        """Let the method set itself up, then put back what the checkpoint remembers."""
+        super().on_train_start()
+        if self._resumed is None:
+            return
+        for path, value in self._resumed["late"].items():
+            owner, _, name = path.rpartition(".")
+            target = attrgetter(owner)(self) if owner else self
+            setattr(target, name, value.to(self.device) if hasattr(value, "to") else value)
+        random_state.restore(self._resumed["random"])
+        self._resumed = None
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the late state and the random state to the checkpoint."""
+        late = {}
+        for path in LATE_STATE.get(self.host_name, ()):
+            try:
+                late[path] = attrgetter(path)(self)
+            except AttributeError:  # training has not begun
+                continue
+            checkpoint["state_dict"].pop(path, None)
+        checkpoint["pal_state"] = {"late": late, "random": random_state.capture()}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the state that can only be put back when training starts."""
+        for path in LATE_STATE.get(self.host_name, ()):
+            checkpoint["state_dict"].pop(path, None)
+        self._resumed = checkpoint.get("pal_state")
+
+
+class _DINORepairs(nn.Module):
+    """The release's DINO calls its own method `clip_gradients`, which is also a hook of Lightning."""
+
+    def clip_gradients(self, *arguments: Any, **keywords: Any) -> None:
+        """Clip as whoever calls expects: Lightning passes its optimiser first, DINO a threshold alone."""
+        lightning = bool(arguments) and isinstance(arguments[0], Optimizer) or "optimizer" in keywords
+        owner: Any = super() if not lightning else super(self.solo_class, self)  # type: ignore[attr-defined]
+        owner.clip_gradients(*arguments, **keywords)
+
+
+def adapt(name: str, solo_class: type) -> type:
+    """Return the class of solo-learn's method `name` as the plugin presents it."""
+    momentum = issubclass(solo_class, SoloMomentum)
+    bases: list[type] = [Adapted, solo_class, HostMomentum if momentum else HostBase]
+    if INFO.kind == "release":
+        bases.insert(1, ReleaseNames)
+        if name == "dino":
+            bases.insert(1, _DINORepairs)
+    attributes = {"host_name": name, "solo_class": solo_class, "__module__": __name__, "__doc__": solo_class.__doc__}
+    return type(solo_class.__name__, tuple(bases), attributes)
+
+
+def adapt_all(names: Sequence[str]) -> dict[str, type]:
+    """Return `adapt` of each method of the installed solo-learn."""
+    if INFO.kind == "release":
+        methods.wmse.Whitening2d = Whitening2d
+    return {name: adapt(name, SOLO_METHODS[name]) for name in names}
+
+
+METHODS: dict[str, type] = adapt_all([name for name in SOLO_METHODS if name not in NOT_METHODS])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pal_plugin.graph.knn import knn_graph, purity
 from pal_plugin.graph.similarity import SimilarityGraph
 
-__all__ = ["SimilarityGraph"]
+__all__ = ["SimilarityGraph", "knn_graph", "purity"]

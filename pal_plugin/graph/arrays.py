@@ -70,3 +70,13 @@ def refuse_foreign_folder(folder: Path, token: str, error: type[PalError]) -> No
         return
     if folder.exists():
         raise error(f"{folder} exists and holds other files (no {token})", "Choose a new folder, or remove that one")
+
+
+def first_bad_row(features: AnyArray) -> int | None:
+    """Return the first row that holds a NaN or infinity, or None; reads a memory map block by block."""
+    step = max(1, (1 << 22) // max(1, features.shape[1]))
+    for start in range(0, len(features), step):
+        finite = np.isfinite(features[start : start + step]).all(axis=1)
+        if not finite.all():
+            return start + int(np.argmin(finite))
+    return None

@@ -1,0 +1,115 @@
+"""Images in memory, with labels where there are any, and the manifest that says which images they are."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pal_plugin.data.draws import SUBSET, uniforms
+from pal_plugin.data.manifest import Manifest
+from pal_plugin.errors import DataError
+
+UNLABELLED = -1
+
+
+@dataclass
+class ImageDataset:
+    """A split of a data set that fits in memory.
+
+    Attributes:
+        name: what it is called, as in `load_dataset`.
+        split: `"train"` or `"test"`.
+        images: (N, H, W, 3) uint8.
+        labels: (N,) int64, -1 where a sample has no label.
+        ids: N ids, unique, in order.
+        class_names: the name of class 0, 1, …
+        mean: of the training images' channels, in [0, 1].
+        std: likewise.
+
+    Raises:
+        DataError: shapes, types or lengths do not fit together, an id occurs twice, or a label is no class.
+    """
+
+    name: str
+    split: str
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    ids: tuple[str, ...]
+    class_names: tuple[str, ...]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    def __post_init__(self) -> None:
+        problem = self._problem()
+        if problem:
+            raise DataError(
+                f"The data set {self.name}/{self.split} is malformed: {problem}",
+                "Give uint8 images (N, H, W, 3), int64 labels (N,) of -1 … classes - 1 and N unique ids",
+            )
+
+    @functools.cached_property
+    def manifest(self) -> Manifest:
+        """Ids and content hash; computed once, so the images must not be written to."""
+        content = hashlib.sha256(np.ascontiguousarray(self.images).data).hexdigest()
+        return Manifest(name=self.name, split=self.split, ids=self.ids, content=content)
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes there are; some may have no sample."""
+        return len(self.class_names)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def subset(self, n: int, seed: int) -> ImageDataset:
+        """Return `n` samples, each class in proportion (the unlabelled count as a class), in their original order.
+
+        Class sizes are rounded by largest remainder, so they are within one of their exact share.
+
+        Args:
+            n: how many, 1 … len(self).
+            seed: which ones.
+
+        Raises:
+            DataError: `n` is out of range.
+        """
+        if not 1 <= n <= len(self):
+            raise DataError(
+                f"A subset of {n} was asked for, but {self.name}/{self.split} has {len(self)} samples",
+                f"Choose a subset between 1 and {len(self)}, or none for all of them",
+            )
+        order = np.argsort(uniforms(seed, 0, np.arange(len(self)), SUBSET, 1)[:, 0], kind="stable")
+        classes, counts = np.unique(self.labels, return_counts=True)
+        picks = [
+            order[self.labels[order] == label][:share] for label, share in zip(classes, _shares(counts, n), strict=True)
+        ]
+        rows = np.sort(np.concatenate(picks))
+        return dataclasses.replace(
+            self, images=self.images[rows], labels=self.labels[rows], ids=tuple(self.ids[row] for row in rows)
+        )
+
+    def _problem(self) -> str | None:
+        images, labels = self.images, self.labels
+        if images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8 or not len(images):
+            return f"images are {images.dtype} of shape {images.shape}"
+        if labels.shape != images.shape[:1] or labels.dtype != np.int64:
+            return f"labels are {labels.dtype} of shape {labels.shape} for {len(images)} images"
+        if len(self.ids) != len(images) or len(set(self.ids)) != len(images):
+            return f"{len(self.ids)} ids ({len(set(self.ids))} unique) for {len(images)} images"
+        if labels.min() < UNLABELLED or labels.max() >= self.num_classes:
+            return f"labels run from {labels.min()} to {labels.max()} with {self.num_classes} classes"
+        return None
+
+
+def _shares(counts: NDArray[np.int64], n: int) -> NDArray[np.int64]:
+    """Split `n` in proportion to `counts` into integers that add up to `n`; ties go to the first class."""
+    exact = counts * n  # in units of 1 / sum(counts), so that all is exact
+    shares, remainders = np.divmod(exact, counts.sum())
+    largest = np.argsort(-remainders, kind="stable")[: n - shares.sum()]
+    shares[largest] += 1
+    return shares

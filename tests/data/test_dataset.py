@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from pal_plugin.data import ImageDataset, load_dataset, load_digits
+from pal_plugin.errors import ConfigError, DataError
+
+
+def toy(labels: list[int]) -> ImageDataset:
+    n = len(labels)
+    images = np.random.default_rng(0).integers(0, 256, (n, 4, 4, 3), dtype=np.uint8)
+    ids = tuple(f"toy/{row}" for row in range(n))
+    zeros = (0.0, 0.0, 0.0)
+    return ImageDataset("toy", "train", images, np.array(labels), ids, ("a", "b", "c"), zeros, (1.0, 1.0, 1.0))
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 50, 99, 100])
+def test_subset_is_stratified(n):
+    labels = np.repeat([-1, 0, 1, 2], [10, 50, 37, 3])
+    part = toy(list(labels)).subset(n, seed=3)
+    assert len(part) == n
+    for label in (-1, 0, 1, 2):
+        assert abs((part.labels == label).sum() - (labels == label).sum() * n / 100) < 1
+
+
+def test_subset_keeps_order_and_ties_images_labels_ids():
+    digits = load_digits("train")
+    part = digits.subset(200, seed=1)
+    rows = [digits.ids.index(name) for name in part.ids]
+    assert rows == sorted(rows)
+    np.testing.assert_array_equal(part.images, digits.images[rows])
+    np.testing.assert_array_equal(part.labels, digits.labels[rows])
+    assert part.manifest.digest != digits.manifest.digest
+
+
+def test_subset_is_seeded():
+    digits = load_digits("train")
+    assert digits.subset(100, 0).manifest == digits.subset(100, 0).manifest
+    assert digits.subset(100, 0).ids != digits.subset(100, 1).ids
+    assert load_dataset("digits", "train", subset=100, seed=1).ids == digits.subset(100, 1).ids
+    assert digits.subset(len(digits), 5).manifest == digits.manifest
+
+
+@pytest.mark.parametrize("n", [0, -1, 361])
+def test_subset_out_of_range(n):
+    with pytest.raises(DataError, match="digits/test has 360"):
+        load_digits("test").subset(n, 0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"images": np.zeros((3, 4, 4, 3), np.float32)},
+        {"images": np.zeros((3, 4, 4), np.uint8)},
+        {"images": np.zeros((2, 4, 4, 3), np.uint8)},
+        {"labels": np.zeros(3, np.int32)},
+        {"labels": np.array([0, 1, 3])},
+        {"labels": np.array([0, 1, -2])},
+        {"ids": ("a", "b", "a")},
+        {"ids": ("a", "b")},
+    ],
+)
+def test_malformed_data_set_is_refused(change):
+    with pytest.raises(DataError, match="toy/train is malformed"):
+        dataclasses.replace(toy([0, 1, 2]), **change)
+
+
+def test_digits():
+    train, test = load_digits("train"), load_digits("test")
+    assert train.images.shape == (1437, 8, 8, 3)
+    assert test.images.shape == (360, 8, 8, 3)
+    assert not set(train.ids) & set(test.ids)
+    assert train.images.max() == 255
+    shares = np.bincount(train.labels) / 1437 - np.bincount(test.labels) / 360
+    assert np.abs(shares).max() < 0.002
+    assert train.num_classes == 10
+    np.testing.assert_allclose(train.mean, train.images.mean((0, 1, 2)) / 255, atol=1e-12)
+    np.testing.assert_allclose(train.std, train.images.std((0, 1, 2)) / 255, atol=1e-12)
+    assert (train.mean, train.std) == (test.mean, test.std)
+    # the split is part of every manifest made from it
+    assert train.manifest.digest[:8] == "7d7ad8f2"
+
+
+def test_unknown_names():
+    with pytest.raises(ConfigError, match="did you mean cifar10"):
+        load_dataset("cifar", "train")
+    with pytest.raises(ConfigError, match="train, test"):
+        load_dataset("digits", "val")

@@ -1,0 +1,33 @@
+"""Data sets with manifests, augmentation policies, and loaders that pair images along a similarity graph."""
+
+from __future__ import annotations
+
+from pal_plugin.data.augment import Draws, apply, draw
+from pal_plugin.data.cifar10 import load_cifar10
+from pal_plugin.data.dataset import ImageDataset
+from pal_plugin.data.digits import load_digits
+from pal_plugin.data.draws import uniforms
+from pal_plugin.data.loader import EpochSampler, PairDataset, Request, eval_batches, eval_loader, pair_loader
+from pal_plugin.data.manifest import Manifest, check_reference
+from pal_plugin.data.policy import Policy
+from pal_plugin.data.sources import load_dataset
+
+__all__ = [
+    "Draws",
+    "EpochSampler",
+    "ImageDataset",
+    "Manifest",
+    "PairDataset",
+    "Policy",
+    "Request",
+    "apply",
+    "check_reference",
+    "draw",
+    "eval_batches",
+    "eval_loader",
+    "load_cifar10",
+    "load_dataset",
+    "load_digits",
+    "pair_loader",
+    "uniforms",
+]

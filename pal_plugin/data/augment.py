@@ -1,0 +1,166 @@
+"""Augmentation of a batch of in-memory images with draws of their own for every image.
+
+The distribution is that of solo-learn's pipelines (torchvision's transforms on PIL images, one image at a time); the
+arithmetic is batched, in float32 without rounding to 8 bits between operations.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pal_plugin.data import pixels
+from pal_plugin.data.draws import uniforms, view_stream
+from pal_plugin.data.policy import Policy
+
+TRIES = 10
+"""How often torchvision's RandomResizedCrop tries for a crop that fits before it falls back to the centre."""
+_ASPECT = (3 / 4, 4 / 3)
+_SIGMA = (0.1, 2.0)  # of the Gaussian blur, in pixels: solo-learn's default
+
+
+@dataclass(frozen=True)
+class Draws:
+    """What was drawn for each of B images; independent of the images' size and of the rest of the batch.
+
+    Attributes:
+        crop_area: (B, 10) share of the image's area, one a try.
+        crop_aspect: (B, 10) width over height, one a try.
+        crop_place: (B, 2) where the crop lies, from top (left) 0 to bottom (right) 1.
+        flip: (B,) bool, and so are `jitter`, `gray`, `blur`, `solarize` and `equalize`: whether it happens.
+        order: (B, 4) the order of brightness (0), contrast (1), saturation (2) and hue (3).
+        factors: (B, 4) their factors; hue's is a shift in turns.
+        sigma: (B,) of the blur, in pixels.
+    """
+
+    crop_area: NDArray[np.float64]
+    crop_aspect: NDArray[np.float64]
+    crop_place: NDArray[np.float64]
+    flip: NDArray[np.bool_]
+    jitter: NDArray[np.bool_]
+    order: NDArray[np.int64]
+    factors: NDArray[np.float64]
+    gray: NDArray[np.bool_]
+    blur: NDArray[np.bool_]
+    sigma: NDArray[np.float64]
+    solarize: NDArray[np.bool_]
+    equalize: NDArray[np.bool_]
+
+
+def draw(policy: Policy, seed: int, epoch: int, index: NDArray[np.integer], view: int) -> Draws:
+    """Draw the augmentation of view number `view` (from 0) of the samples `index` (B,).
+
+    Every operation has its own numbers: switching one on or off leaves the others' draws as they were.
+    """
+    u = uniforms(seed, epoch, index, view_stream(view), 17 + 2 * TRIES)
+    jitter = policy.color_jitter
+    strength = np.array([jitter.brightness, jitter.contrast, jitter.saturation])
+    low = np.maximum(0.0, 1 - strength)
+    tries = u[:, 17:].reshape(-1, TRIES, 2)
+    return Draws(
+        crop_area=_between(policy.rrc.crop_min_scale, policy.rrc.crop_max_scale, tries[..., 0]),
+        crop_aspect=np.exp(_between(math.log(_ASPECT[0]), math.log(_ASPECT[1]), tries[..., 1])),
+        crop_place=u[:, 0:2],
+        flip=u[:, 2] < policy.horizontal_flip.prob,
+        jitter=u[:, 3] < jitter.prob,
+        order=np.argsort(u[:, 4:8], axis=1),
+        factors=np.concatenate([_between(low, 1 + strength, u[:, 8:11]), jitter.hue * (2 * u[:, 11:12] - 1)], axis=1),
+        gray=u[:, 12] < policy.grayscale.prob,
+        blur=u[:, 13] < policy.gaussian_blur.prob,
+        sigma=_between(*_SIGMA, u[:, 14]),
+        solarize=u[:, 15] < policy.solarization.prob,
+        equalize=u[:, 16] < policy.equalization.prob,
+    )
+
+
+def crop_boxes(draws: Draws, height: int, width: int) -> NDArray[np.int64]:
+    """Return (B, 4) crops as top, left, height, width in pixels: torchvision's `RandomResizedCrop.get_params`."""
+    area = draws.crop_area * (height * width)
+    w = np.rint(np.sqrt(area * draws.crop_aspect)).astype(np.int64)
+    h = np.rint(np.sqrt(area / draws.crop_aspect)).astype(np.int64)
+    fits = (w > 0) & (w <= width) & (h > 0) & (h <= height)
+    first = np.argmax(fits, axis=1)[:, None]
+    w, h = np.take_along_axis(w, first, 1)[:, 0], np.take_along_axis(h, first, 1)[:, 0]
+    top = np.floor(draws.crop_place[:, 0] * (height - h + 1)).astype(np.int64)
+    left = np.floor(draws.crop_place[:, 1] * (width - w + 1)).astype(np.int64)
+    boxes = np.stack([top, left, h, w], axis=1)
+    boxes[~fits.any(axis=1)] = _centre_box(height, width)
+    return boxes
+
+
+def apply(
+    images: NDArray[np.uint8],
+    draws: Draws,
+    policy: Policy,
+    mean: tuple[float, float, float],
+    std: tuple[float, float, float],
+) -> Tensor:
+    """Augment and normalise a batch.
+
+    Args:
+        images: (B, H, W, 3) uint8.
+        draws: of these B images, from `draw`.
+        policy: says which operations there are and how large the output is.
+        mean: of the channels, in [0, 1].
+        std: likewise.
+
+    Returns:
+        (B, 3, S, S) float32 with S = `policy.crop_size`.
+    """
+    # A flip commutes with every operation between the crop and the end, so it is done where it is cheapest.
+    flip = torch.from_numpy(draws.flip)
+    size = policy.crop_size
+    if policy.rrc.enabled:
+        x = pixels.resized_crop(images, crop_boxes(draws, *images.shape[1:3]), size, flip)
+    elif images.shape[1:3] == (size, size):
+        x = pixels.to_float(images, flip)
+    else:
+        x = pixels.resize(images, size, flip)
+    _jitter_(x, draws)
+    _where_(x, draws.gray, pixels.grayscale)
+    _where_(x, draws.blur, pixels.gaussian_blur, draws.sigma)
+    _where_(x, draws.solarize, pixels.solarize)
+    _where_(x, draws.equalize, pixels.equalize)
+    return pixels.normalise_(x, mean, std)
+
+
+def _jitter_(x: Tensor, draws: Draws) -> None:
+    """Change the colours in place, image by image in the order drawn."""
+    operations = (pixels.brightness, pixels.contrast, pixels.saturation, pixels.hue)
+    for place in range(len(operations)):
+        for number, operation in enumerate(operations):
+            _where_(x, draws.jitter & (draws.order[:, place] == number), operation, draws.factors[:, number])
+
+
+def _where_(
+    x: Tensor, chosen: NDArray[np.bool_], operation: Callable[..., Tensor], *parameters: NDArray[np.float64]
+) -> None:
+    """Replace the chosen images by `operation(images, *their parameters)`, in place."""
+    rows = np.flatnonzero(chosen)
+    if len(rows):
+        theirs = [torch.from_numpy(values[rows].astype(np.float32)) for values in parameters]
+        index = torch.from_numpy(rows)
+        x[index] = operation(x[index], *theirs)
+
+
+def _between(
+    low: float | NDArray[np.float64], high: float | NDArray[np.float64], u: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    return low + (high - low) * u
+
+
+def _centre_box(height: int, width: int) -> tuple[int, int, int, int]:
+    """Largest centred crop whose aspect is in range: torchvision's fallback."""
+    ratio = width / height
+    w, h = width, height
+    if ratio < _ASPECT[0]:
+        h = round(width / _ASPECT[0])
+    elif ratio > _ASPECT[1]:
+        w = round(height * _ASPECT[1])
+    return (height - h) // 2, (width - w) // 2, h, w

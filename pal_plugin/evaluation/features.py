@@ -1,0 +1,103 @@
+"""Frozen features of a data set: what every evaluation reads."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from pal_plugin.data import eval_batches
+from pal_plugin.errors import ConfigError, DeviceError, FeatureError
+from pal_plugin.graph.progress import progress
+
+if TYPE_CHECKING:
+    from pal_plugin.data import ImageDataset
+
+PRECISIONS = ("auto", "float32", "bf16")
+
+
+def encode(
+    backbone: nn.Module,
+    dataset: ImageDataset,
+    *,
+    batch_size: int = 256,
+    device: str = "cpu",
+    precision: str = "auto",
+    crop_size: int | None = None,
+) -> NDArray[np.float32]:
+    """Return the features of every sample: unaugmented, normalised input, BatchNorm at its running statistics.
+
+    The network is moved to `device`, and back with its train/eval modes restored, also when something fails.
+
+    Args:
+        backbone: maps (B, 3, S, S) to (B, D).
+        dataset: N samples.
+        batch_size: images at a time.
+        device: a torch device, such as `"cuda"` or `"cpu"`.
+        precision: `"float32"`, `"bf16"` (autocast), or `"auto"`: bf16 where the device has instructions for it.
+        crop_size: side in pixels that images are resized to; None keeps their own.
+
+    Returns:
+        (N, D) float32, in the data set's order.
+
+    Raises:
+        ConfigError: unknown precision.
+        DeviceError: a device that is not there.
+        FeatureError: an output that is not (B, D).
+    """
+    target = _device(device)
+    cast = _autocast(target, precision)
+    modes = {module: module.training for module in backbone.modules()}
+    home = next((p.device for p in backbone.parameters()), target)
+    parts: list[NDArray[np.float32]] = []
+    steps = progress(range(0, len(dataset), batch_size), f"features of {dataset.name}/{dataset.split}")
+    try:
+        backbone.to(target).eval()
+        with torch.inference_mode(), cast:
+            for _, batch in zip(steps, eval_batches(dataset, batch_size, crop_size), strict=True):
+                features = backbone(batch.to(target))
+                if features.ndim != 2:
+                    raise FeatureError(
+                        f"The network gives {tuple(features.shape)} for {len(batch)} images",
+                        "Pass a backbone without a spatial output: one vector an image",
+                    )
+                parts.append(features.float().cpu().numpy())
+    finally:
+        backbone.to(home)
+        for module, training in modes.items():
+            module.training = training
+    return np.concatenate(parts)
+
+
+def _device(device: str) -> torch.device:
+    try:
+        target = torch.device(device)
+        torch.empty(0, device=target)
+    except (RuntimeError, AssertionError) as error:  # torch built without CUDA asserts
+        raise DeviceError(
+            f"The device {device!r} was asked for and is not there ({str(error).splitlines()[0]})",
+            "Use device=cpu, or mend what `pal doctor` lists",
+        ) from error
+    return target
+
+
+def _autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[object]:
+    if precision not in PRECISIONS:
+        raise ConfigError(f"There is no precision {precision!r}", f"Choose one of {', '.join(PRECISIONS)}")
+    if precision == "float32" or (precision == "auto" and not _has_bf16(device)):
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, dtype=torch.bfloat16)
+
+
+def _has_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return bool(torch.cuda.get_device_capability(device) >= (8, 0))
+    # a CPU without these instructions emulates bf16, slower than float32
+    cpuinfo = Path("/proc/cpuinfo")
+    flags = cpuinfo.read_text(encoding="utf-8", errors="replace") if cpuinfo.is_file() else ""
+    return device.type == "cpu" and ("avx512_bf16" in flags or "amx_bf16" in flags)

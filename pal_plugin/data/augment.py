@@ -1,7 +1,7 @@
 """Augmentation of a batch of in-memory images with draws of their own for every image.
 
 The distribution is that of solo-learn's pipelines (torchvision's transforms on PIL images, one image at a time); the
-arithmetic is batched, in float32 without rounding to 8 bits between operations.
+arithmetic is batched, in float32.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Image operations on whole batches, with parameters of their own for every image.
 
-Images are (B, 3, H, W) float32 in [0, 1] unless said otherwise.
-Each operation is PIL's, without its rounding to 8 bits.
+Images are (B, 3, H, W) float32 in [0, 1] unless said otherwise. Each operation is PIL's; but only a resize rounds its
+result to 8 bits, where PIL rounds, or cuts off, after every step inside an operation too.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def resized_crop(images: NDArray[np.uint8], boxes: NDArray[np.int64], size: int,
         flip: (B,) bool, which outputs are mirrored left to right.
 
     Returns:
-        (B, 3, size, size) float32 in [0, 1].
+        (B, 3, size, size) float32, multiples of 1/255 in [0, 1].
     """
     count, height, width, _ = images.shape
     top, left, box_height, box_width = torch.from_numpy(boxes).to(torch.float32).unbind(1)
@@ -48,7 +48,7 @@ def resized_crop(images: NDArray[np.uint8], boxes: NDArray[np.int64], size: int,
     # (size × H) @ (H × 3W), then each channel's (size × W) @ (W × size): two batched products for a batch.
     flat = torch.from_numpy(np.ascontiguousarray(images)).view(count, height, width * 3).to(torch.float32)
     tall = torch.bmm(rows, flat).view(count, size, width, 3).permute(0, 3, 1, 2).reshape(count, 3 * size, width)
-    return torch.bmm(tall, columns.transpose(1, 2)).view(count, 3, size, size).div_(255).clamp_(0, 1)
+    return torch.bmm(tall, columns.transpose(1, 2)).view(count, 3, size, size).round_().div_(255).clamp_(0, 1)
 
 
 def resize_weights(start: Tensor, length: Tensor, source: int, target: int) -> Tensor:
@@ -166,10 +166,10 @@ def _blur_weights(sigma: Tensor, size: int) -> Tensor:
     variance = sigma**2 / passes
     whole = ((torch.sqrt(12 * variance + 1) - 1) / 2).floor()
     part = (2 * whole + 1) * (whole * (whole + 1) - 3 * variance) / (6 * (variance - (whole + 1) ** 2))
-    offset = torch.arange(size)[:, None] - torch.arange(-size, 2 * size)  # from each sample to the line with its edges
-    inside = (whole[:, None, None] + part[:, None, None] + 1 - offset.abs()).clamp_(0, 1)
-    box = inside / (2 * (whole + part) + 1)[:, None, None]
-    box[:, :, size] += box[:, :, :size].sum(2)
-    box[:, :, 2 * size - 1] += box[:, :, 2 * size :].sum(2)
-    once = box[:, :, size : 2 * size]
+    reach = int(whole.max()) + 1
+    once = torch.zeros(len(sigma), size, size)
+    position = torch.arange(size)
+    for offset in range(-reach, reach + 1):
+        weight = (whole + part + 1 - abs(offset)).clamp(0, 1) / (2 * (whole + part) + 1)
+        once[:, position, (position + offset).clamp(0, size - 1)] += weight[:, None]
     return once @ once @ once

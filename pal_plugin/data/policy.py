@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
@@ -64,17 +65,16 @@ class Policy:
 
     def __post_init__(self) -> None:
         for name in ("crop_size", "num_crops"):
-            _require(_is_count(getattr(self, name)), name, "a whole number of at least 1", getattr(self, name))
-        operations = ("color_jitter", "grayscale", "gaussian_blur", "solarization", "equalization", "horizontal_flip")
-        for name in operations:
-            prob = getattr(self, name).prob
-            _require(0 <= prob <= 1, f"{name}.prob", "between 0 and 1", prob)
-        low, high = self.rrc.crop_min_scale, self.rrc.crop_max_scale
-        _require(0 < low <= high <= 1, "rrc.crop_min_scale, crop_max_scale", "0 < min ≤ max ≤ 1", (low, high))
-        jitter = self.color_jitter
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise ConfigError(f"The augmentation's {name} is {value!r}", "Set it to a whole number of at least 1")
+        for name in sorted(_OPERATIONS - {"rrc"}):
+            _check_range(f"{name}.prob", getattr(self, name).prob, 0, 1)
         for name in ("brightness", "contrast", "saturation"):
-            _require(getattr(jitter, name) >= 0, f"color_jitter.{name}", "at least 0", getattr(jitter, name))
-        _require(0 <= jitter.hue <= 0.5, "color_jitter.hue", "between 0 and 0.5", jitter.hue)
+            _check_range(f"color_jitter.{name}", getattr(self.color_jitter, name), 0, math.inf)
+        _check_range("color_jitter.hue", self.color_jitter.hue, 0, 0.5)
+        _check_range("rrc.crop_max_scale", self.rrc.crop_max_scale, 1e-6, 1)
+        _check_range("rrc.crop_min_scale", self.rrc.crop_min_scale, 1e-6, self.rrc.crop_max_scale)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Policy:
@@ -86,19 +86,16 @@ class Policy:
         Raises:
             ConfigError: an unknown key (with the near matches), no `crop_size`, or a value out of range.
         """
-        groups: dict[str, type[Any]] = {"rrc": Crop, "color_jitter": Jitter}
-        values: dict[str, Any] = {}
-        for key, value in config.items():
-            if key in ("crop_size", "num_crops"):
-                values[key] = value
-            else:
-                values[key] = _build(groups.get(key, Chance), value, key) if key in _OPERATIONS else value
+        values = dict(config)
+        for name in _OPERATIONS & values.keys():
+            values[name] = _build(_GROUPS.get(name, Chance), values[name], name)
         if "crop_size" not in values:
             raise ConfigError("An augmentation has no crop_size", "Add one, for example crop_size: 32")
         return _build(cls, values, "an augmentation")
 
 
 _OPERATIONS = {field.name for field in dataclasses.fields(Policy)} - {"crop_size", "num_crops"}
+_GROUPS: dict[str, type[Any]] = {"rrc": Crop, "color_jitter": Jitter}
 
 
 def _build(kind: type[_T], config: Any, where: str) -> _T:
@@ -111,10 +108,6 @@ def _build(kind: type[_T], config: Any, where: str) -> _T:
     return kind(**config)
 
 
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
-
-
-def _require(holds: bool, name: str, rule: str, value: object) -> None:
-    if not holds:
-        raise ConfigError(f"The augmentation's {name} is {value!r}", f"Set it to {rule}")
+def _check_range(name: str, value: object, low: float, high: float) -> None:
+    if not isinstance(value, (int, float)) or not low <= value <= high:
+        raise ConfigError(f"The augmentation's {name} is {value!r}", f"Set it to a number from {low} to {high}")

@@ -91,10 +91,10 @@ def test_workers_change_nothing(digits, workers):
 
 
 def test_a_sample_looks_the_same_in_any_batch(digits):
-    part = digits.subset(120, 0)
+    part = digits.subset(60, 0)
     graph = random_graph(part)
     looks = []
-    for batch_size, world_size in ((120, 1), (7, 1), (10, 3)):
+    for batch_size, world_size in ((60, 1), (7, 1), (10, 3)):
         seen = {}
         for rank in range(world_size):
             settings = {"rank": rank, "world_size": world_size, "drop_last": False}
@@ -223,13 +223,14 @@ def test_positives_are_uniform_and_views_and_epochs_independent(digits):
 
 
 def test_identity_graph_equals_no_graph(digits):
-    n = np.arange(len(digits))
-    loop = SimilarityGraph.from_edges(len(digits), n, n, manifest=digits.manifest)
+    part = digits.subset(300, 0)
+    n = np.arange(len(part))
+    loop = SimilarityGraph.from_edges(len(part), n, n, manifest=part.manifest)
     for pair_batch in (True, False):
-        settings = {"batch_size": 256, "seed": 0, "pair_batch": pair_batch}
+        settings = {"batch_size": 128, "seed": 0, "pair_batch": pair_batch}
         assert_equal(
-            epoch_of(pair_loader(digits, [STRONG], graph=loop, **settings)),
-            epoch_of(pair_loader(digits, [STRONG], **settings)),
+            epoch_of(pair_loader(part, [STRONG], graph=loop, **settings)),
+            epoch_of(pair_loader(part, [STRONG], **settings)),
         )
 
 

@@ -1,0 +1,269 @@
+"""Our batched operations against PIL's, image by image, on the same draws."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageFilter, ImageOps
+from scipy import stats
+from sklearn.datasets import load_sample_images
+from torchvision import transforms
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms import functional as F
+
+from pal_plugin.data import Draws, Policy, apply, draw
+from pal_plugin.data.augment import crop_boxes
+from pal_plugin.errors import ConfigError
+
+OFF = {
+    "crop_size": 32,
+    "num_crops": 2,
+    "rrc": {"enabled": False, "crop_min_scale": 0.08, "crop_max_scale": 1.0},
+    "color_jitter": {"prob": 0.0, "brightness": 0.8, "contrast": 0.8, "saturation": 0.8, "hue": 0.2},
+    **{
+        name: {"prob": 0.0}
+        for name in ("grayscale", "gaussian_blur", "solarization", "equalization", "horizontal_flip")
+    },
+}
+SINGLE = {
+    "nothing": {},
+    "rrc": {"rrc": {"enabled": True, "crop_min_scale": 0.08, "crop_max_scale": 1.0}},
+    "enlarge": {"crop_size": 40},
+    "shrink": {"crop_size": 20},
+    "grayscale": {"grayscale": {"prob": 0.5}},
+    "gaussian_blur": {"gaussian_blur": {"prob": 1.0}},
+    "solarization": {"solarization": {"prob": 0.5}},
+    "equalization": {"equalization": {"prob": 1.0}},
+    "horizontal_flip": {"horizontal_flip": {"prob": 0.5}},
+}
+WITHOUT_JITTER = {
+    "rrc": {"enabled": True},
+    "grayscale": {"prob": 0.2},
+    "gaussian_blur": {"prob": 0.5},
+    "solarization": {"prob": 0.2},
+    "horizontal_flip": {"prob": 0.5},
+}
+JITTERS = {
+    "brightness": {"brightness": 0.8},
+    "contrast": {"contrast": 0.8},
+    "saturation": {"saturation": 0.8},
+    "hue": {"hue": 0.2},
+    "all": {"brightness": 0.8, "contrast": 0.8, "saturation": 0.8, "hue": 0.2},
+}
+STRONG = {**WITHOUT_JITTER, "color_jitter": {"prob": 0.8, **JITTERS["all"]}}
+ZERO, ONE = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+
+
+def policy_of(**changes) -> Policy:
+    return Policy.from_config({**OFF, **changes})
+
+
+@pytest.fixture(scope="module")
+def photos() -> np.ndarray:
+    """400 patches of two photographs, shrunk to 32 × 32."""
+    rng = np.random.default_rng(0)
+    patches = []
+    for photo in load_sample_images().images:
+        for _ in range(200):
+            side = rng.integers(64, 256)
+            top, left = (rng.integers(0, limit - side) for limit in photo.shape[:2])
+            patch = Image.fromarray(photo[top : top + side, left : left + side])
+            patches.append(np.asarray(patch.resize((32, 32), Image.Resampling.BICUBIC)))
+    return np.stack(patches)
+
+
+def by_pil(images: np.ndarray, draws: Draws, policy: Policy) -> np.ndarray:
+    """What solo-learn's pipeline makes of these draws: torchvision on PIL images, in its order."""
+    jitters: list[Callable] = [F.adjust_brightness, F.adjust_contrast, F.adjust_saturation, F.adjust_hue]
+    boxes = crop_boxes(draws, *images.shape[1:3])
+    out = []
+    for row, pixels in enumerate(images):
+        image = Image.fromarray(pixels)
+        size = [policy.crop_size] * 2
+        if policy.rrc.enabled:
+            image = F.resized_crop(image, *boxes[row].tolist(), size, InterpolationMode.BICUBIC)
+        else:
+            image = F.resize(image, size, InterpolationMode.BICUBIC)
+        if draws.jitter[row]:
+            for number in draws.order[row]:
+                image = jitters[number](image, float(draws.factors[row, number]))
+        if draws.gray[row]:
+            image = F.rgb_to_grayscale(image, num_output_channels=3)
+        if draws.blur[row]:
+            image = image.filter(ImageFilter.GaussianBlur(float(draws.sigma[row])))
+        if draws.solarize[row]:
+            image = ImageOps.solarize(image)
+        if draws.equalize[row]:
+            image = ImageOps.equalize(image)
+        if draws.flip[row]:
+            image = F.hflip(image)
+        out.append(np.asarray(image))
+    return np.stack(out)
+
+
+def distance(images: np.ndarray, policy: Policy, seed: int = 0) -> np.ndarray:
+    """Absolute difference between ours and PIL's, in 8-bit levels."""
+    draws = draw(policy, seed, 0, np.arange(len(images)), 0)
+    ours = apply(images, draws, policy, ZERO, ONE)
+    assert ours.dtype == torch.float32
+    assert ours.shape == (len(images), 3, policy.crop_size, policy.crop_size)
+    return np.abs(ours.permute(0, 2, 3, 1).numpy() * 255 - by_pil(images, draws, policy))
+
+
+@pytest.mark.parametrize("name", SINGLE)
+def test_operation_is_that_of_pil(photos, name):
+    apart = distance(photos, policy_of(**SINGLE[name]))
+    assert apart.mean() <= (0.45 if name == "gaussian_blur" else 0.35)  # PIL rounds six times in a blur
+    exact = {"nothing", "horizontal_flip", "solarization", "equalization"}
+    assert apart.max() <= (1e-4 if name in exact else 8)
+    assert apart.mean((1, 2, 3)).max() <= 0.9
+
+
+@pytest.mark.parametrize("name", JITTERS)
+def test_jitter_is_that_of_pil(photos, name):
+    apart = distance(photos, policy_of(color_jitter={"prob": 1.0, **JITTERS[name]}))
+    assert apart.mean() <= (1.3 if name == "all" else 0.7)  # PIL cuts fractions off
+
+
+@pytest.mark.parametrize(("changes", "limit"), [(WITHOUT_JITTER, 0.35), (STRONG, 1.3)])
+def test_policy_is_that_of_pil(photos, changes, limit):
+    for seed in range(3):
+        assert distance(photos, policy_of(**changes), seed).mean() <= limit
+
+
+def test_oblong_images(photos):
+    """Also where the fallback to the centre is certain: no crop of this aspect fits."""
+    thin = np.repeat(photos[:, :, :3], 2, axis=2)
+    policy = policy_of(rrc={"enabled": True, "crop_min_scale": 1.0, "crop_max_scale": 1.0})
+    boxes = crop_boxes(draw(policy, 0, 0, np.arange(3), 0), 32, 6)
+    assert (boxes == [12, 0, 8, 6]).all()
+    assert (crop_boxes(draw(policy, 0, 0, np.arange(3), 0), 6, 32) == [0, 12, 6, 8]).all()
+    assert distance(thin, policy).mean() <= 0.35
+    assert distance(thin, policy_of(crop_size=16)).mean() <= 0.35
+
+
+def test_equalize_of_flat_and_nearly_flat_images():
+    images = np.zeros((4, 32, 32, 3), np.uint8)
+    images[1] = 200
+    images[2, 0, 0] = 255
+    images[3] = np.random.default_rng(0).integers(0, 2, (32, 32, 3)) * 255
+    assert distance(images, policy_of(equalization={"prob": 1.0})).max() < 1e-4
+
+
+@pytest.mark.parametrize("size", [1, 2, 8])
+def test_tiny_images(size):
+    images = np.random.default_rng(0).integers(0, 256, (50, size, size, 3), dtype=np.uint8)
+    policy = policy_of(crop_size=size, gaussian_blur={"prob": 1.0}, horizontal_flip={"prob": 0.5})
+    assert distance(images, policy).mean() < 0.6
+    x = apply(images, draw(policy, 0, 0, np.arange(50), 0), policy_of(crop_size=size, **STRONG), ZERO, ONE)
+    assert x.isfinite().all()
+
+
+def test_normalised_and_input_left_alone(photos):
+    before = photos.copy()
+    policy = policy_of(**STRONG)
+    draws = draw(policy, 0, 0, np.arange(len(photos)), 0)
+    mean, std = (0.4, 0.5, 0.6), (0.1, 0.2, 0.3)
+    plain = apply(photos, draws, policy, ZERO, ONE)
+    shaped = apply(photos, draws, policy, mean, std)
+    expected = (plain - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
+    torch.testing.assert_close(shaped, expected)
+    np.testing.assert_array_equal(photos, before)
+
+
+def test_crops_are_distributed_as_torchvisions():
+    torch.manual_seed(0)
+    n, (height, width) = 4000, (48, 32)
+    blank = torch.zeros(3, height, width)
+    theirs = np.array([transforms.RandomResizedCrop.get_params(blank, [0.08, 1.0], [3 / 4, 4 / 3]) for _ in range(n)])
+    ours = crop_boxes(draw(policy_of(rrc={"enabled": True}), 0, 0, np.arange(n), 0), height, width)
+    for values in (
+        lambda box: box[:, 2] * box[:, 3],
+        lambda box: box[:, 3] / box[:, 2],
+        lambda box: box[:, 0] / (height - box[:, 2] + 1),
+        lambda box: box[:, 1] / (width - box[:, 3] + 1),
+    ):
+        assert stats.ks_2samp(values(theirs), values(ours)).pvalue > 1e-3
+    assert (ours[:, :2] >= 0).all()
+    assert (ours[:, 0] + ours[:, 2] <= height).all()
+    assert (ours[:, 1] + ours[:, 3] <= width).all()
+
+
+def test_draws_have_their_probabilities_ranges_and_orders():
+    n = 24_000
+    policy = policy_of(
+        color_jitter={"prob": 0.8, "brightness": 1.5, "contrast": 0.4, "saturation": 0.2, "hue": 0.1},
+        grayscale={"prob": 0.2},
+        gaussian_blur={"prob": 0.5},
+        solarization={"prob": 0.1},
+        equalization={"prob": 0.3},
+        horizontal_flip={"prob": 0.6},
+    )
+    draws = draw(policy, 0, 0, np.arange(n), 1)
+    for name, prob in {"jitter": 0.8, "gray": 0.2, "blur": 0.5, "solarize": 0.1, "equalize": 0.3, "flip": 0.6}.items():
+        assert abs(getattr(draws, name).mean() - prob) < 0.015
+    ranges = [(0.0, 2.5), (0.6, 1.4), (0.8, 1.2), (-0.1, 0.1)]
+    for values, (low, high) in zip([*draws.factors.T, draws.sigma], [*ranges, (0.1, 2.0)], strict=True):
+        assert stats.kstest(values, "uniform", args=(low, high - low)).pvalue > 1e-3
+    _, counts = np.unique(draws.order, axis=0, return_counts=True)
+    assert len(counts) == 24
+    assert stats.chisquare(counts).pvalue > 1e-3
+    chances = np.stack([getattr(draws, f) for f in ("jitter", "gray", "blur", "solarize", "equalize", "flip")])
+    assert np.abs(np.corrcoef(chances) - np.eye(6)).max() < 0.03
+
+
+def test_draws_differ_within_a_batch_between_views_and_between_epochs():
+    policy = policy_of(**STRONG)
+    index = np.arange(100)
+    first = draw(policy, 0, 0, index, 0)
+    assert len(np.unique(first.sigma)) == len(np.unique(first.crop_place, axis=0)) == 100
+    for other in (draw(policy, 0, 0, index, 1), draw(policy, 0, 1, index, 0), draw(policy, 1, 0, index, 0)):
+        assert not np.isclose(first.sigma, other.sigma).any()
+
+
+def test_draws_do_not_depend_on_the_batch_or_on_other_operations():
+    whole = dataclasses.asdict(draw(policy_of(**STRONG), 4, 2, np.arange(100), 1))
+    rows = np.array([70, 2, 2, 99])
+    some = dataclasses.asdict(draw(policy_of(**STRONG), 4, 2, rows, 1))
+    plain = draw(policy_of(horizontal_flip={"prob": 0.5}), 4, 2, rows, 1)
+    for name, values in whole.items():
+        np.testing.assert_array_equal(values[rows], some[name])
+    np.testing.assert_array_equal(plain.flip, some["flip"])
+
+
+def test_policy_reads_the_shape_of_solo_learn():
+    policy = policy_of(**STRONG)
+    assert policy.rrc.crop_min_scale == 0.08
+    assert policy.color_jitter.hue == 0.2
+    assert policy.horizontal_flip.prob == 0.5
+    assert policy == Policy.from_config(dataclasses.asdict(policy))
+    assert Policy.from_config({"crop_size": 8}).num_crops == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"solarisation": {"prob": 0.1}}, "did you mean solarization"),
+        ({"grayscale": {"p": 0.1}}, "grayscale has no option 'p'.*prob"),
+        ({"grayscale": 0.1}, "grayscale is 0.1, not a mapping"),
+        ({"grayscale": {"prob": 1.1}}, "grayscale.prob is 1.1"),
+        ({"rrc": {"crop_min_scale": 0.5, "crop_max_scale": 0.2}}, "rrc.crop_min_scale"),
+        ({"color_jitter": {"prob": 0.5, "hue": 0.6}}, "color_jitter.hue is 0.6"),
+        ({"color_jitter": {"prob": 0.5, "contrast": -1}}, "color_jitter.contrast is -1"),
+        ({"crop_size": 0}, "crop_size is 0"),
+        ({"num_crops": 1.5}, "num_crops is 1.5"),
+        ({"grayscale": {"prob": "often"}}, "grayscale.prob is 'often'"),
+    ],
+)
+def test_policy_refuses(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        policy_of(**changes)
+
+
+def test_policy_needs_a_size():
+    with pytest.raises(ConfigError, match="no crop_size"):
+        Policy.from_config({"num_crops": 2})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pal_plugin.data.augment import Draws, apply, draw
-from pal_plugin.data.cifar10 import load_cifar10
+from pal_plugin.data.cifar10 import fetch_cifar10, load_cifar10
 from pal_plugin.data.dataset import ImageDataset
 from pal_plugin.data.digits import load_digits
 from pal_plugin.data.draws import uniforms
@@ -25,6 +25,7 @@ __all__ = [
     "draw",
     "eval_batches",
     "eval_loader",
+    "fetch_cifar10",
     "load_cifar10",
     "load_dataset",
     "load_digits",

@@ -12,13 +12,17 @@ class PalError(Exception):
     """
 
     def __init__(self, what: str, mend: str) -> None:
-        super().__init__(f"{what.rstrip('.')}. {mend.rstrip('.')}.")
+        super().__init__(f"{_sentence(what)} {_sentence(mend)}")
         self.what = what
         self.mend = mend
 
     def __reduce__(self) -> tuple[type[PalError], tuple[str, str]]:
         """Pickle by the two parts, so that an error raised in a data worker arrives whole."""
         return type(self), (self.what, self.mend)
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith(("?", "…", ".")) else f"{text}."
 
 
 class ConfigError(PalError):

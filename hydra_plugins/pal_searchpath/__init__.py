@@ -9,6 +9,10 @@ from __future__ import annotations
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
+from pal_plugin.profiles import register_resolver
+
+register_resolver()
+
 
 class PalSearchPathPlugin(SearchPathPlugin):
     """Append `pkg://pal_plugin.conf`: last, so that a user's own file of the same name wins."""

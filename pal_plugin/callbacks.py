@@ -1,0 +1,132 @@
+"""What `pal train` adds to Lightning's trainer: checkpoints that survive a kill, and progress in plain lines."""
+
+from __future__ import annotations
+
+import sys
+import time
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+
+from pal_plugin.io import atomic_path
+
+LAST = "last.ckpt"
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes a checkpoint to a temporary file and renames it, so that a kill leaves the previous one whole."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | PathLike[str], storage_options: Any | None = None
+    ) -> None:
+        """Write `checkpoint` to `path`."""
+        with atomic_path(path) as temporary:
+            torch.save(checkpoint, temporary)
+
+
+class Checkpoints(Callback):
+    """Keeps `last.ckpt` in the run's folder, from which the run can go on exactly.
+
+    Beside Lightning's state it holds the resolved config, and the cursor: epoch and batch that come next.
+
+    Args:
+        folder: the run's folder.
+        config: the resolved config, as plain containers.
+        every_n_epochs: how often at the end of an epoch; the last epoch is always kept.
+        every_n_steps: how often within an epoch, in batches; None for never.
+    """
+
+    def __init__(
+        self, folder: Path, config: dict[str, Any], *, every_n_epochs: int = 1, every_n_steps: int | None = None
+    ) -> None:
+        self.path = folder / LAST
+        self.config = config
+        self.every_n_epochs = every_n_epochs
+        self.every_n_steps = every_n_steps
+        self._cursor = (0, 0)
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Save before a batch: only here has the teacher of the previous step been updated."""
+        every = self.every_n_steps
+        if every and batch_idx and batch_idx % every == 0 and batch_idx % trainer.accumulate_grad_batches == 0:
+            self._save(trainer, (trainer.current_epoch, batch_idx))
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save after every n-th epoch and after the last."""
+        done = trainer.current_epoch + 1
+        if done % self.every_n_epochs == 0 or done == trainer.max_epochs:
+            self._save(trainer, (done, 0))
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Add config and cursor."""
+        checkpoint["config"] = self.config
+        checkpoint["cursor"] = self._cursor
+
+    def _save(self, trainer: Trainer, cursor: tuple[int, int]) -> None:
+        self._cursor = cursor
+        trainer.save_checkpoint(self.path)
+
+
+class ProgressLines(Callback):
+    """Says after a few steps how long the run will take, then a line an interval: for logs and pipes.
+
+    Args:
+        bar: a progress bar is shown, so only the estimate is said.
+        interval: seconds between lines.
+    """
+
+    warm_steps = 3
+
+    def __init__(self, *, bar: bool, interval: float = 30.0) -> None:
+        self.bar = bar
+        self.interval = interval
+        self._begun = self._said = 0.0
+        self._first = 0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock."""
+        self._first = trainer.global_step
+        self._begun = self._said = time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Print the estimate once, then a line an interval."""
+        if not trainer.is_global_zero:
+            return
+        now, done, total = time.monotonic(), trainer.global_step, int(trainer.estimated_stepping_batches)
+        if done - self._first == 1:  # the first step warms up; time from here
+            self._begun = now
+            return
+        pace = (now - self._begun) / max(done - self._first - 1, 1)
+        if done - self._first == self.warm_steps:
+            left = duration((total - done) * pace)
+            _say(f"about {left} to go: {total - done} steps of {trainer.max_epochs} epochs at {pace:.2f} s a step")
+        elif not self.bar and now - self._said >= self.interval:
+            self._said = now
+            _say(
+                f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}, step {done}/{total}, "
+                f"loss {_loss(outputs):.3f}, {duration((total - done) * pace)} to go"
+            )
+
+
+def duration(seconds: float) -> str:
+    """Return `seconds` as a person would say it: `42 s`, `3 min 5 s`, `2 h 10 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def _loss(outputs: Any) -> float:
+    return float(outputs["loss"] if isinstance(outputs, dict) else outputs)
+
+
+def _say(line: str) -> None:
+    print(f"pal train: {line}", file=sys.stderr, flush=True)

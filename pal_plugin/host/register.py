@@ -1,0 +1,134 @@
+"""Put our methods into solo-learn's own table, and a graph into the loaders of its main branch."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from omegaconf import DictConfig, OmegaConf
+from torch.utils.data import DataLoader, Dataset, default_collate
+
+from pal_plugin import registry
+from pal_plugin.data.draws import POSITIVE, uniforms
+from pal_plugin.errors import ManifestError
+from pal_plugin.graph import SimilarityGraph
+from pal_plugin.host.solo import INFO, SOLO_METHODS
+
+
+class _Wrapped:
+    """What `parse_cfg` of a main-shaped script said about pairs, for the calls that follow it."""
+
+    graph: str | None = None
+    seed: int = 0
+    pair_batch: bool = False
+
+
+def register() -> None:
+    """See `pal_plugin.register`."""
+    for name, method in registry.methods.load_all().items():
+        SOLO_METHODS[name] = method
+    if INFO.kind == "main":
+        for module, function, wrapper in _WRAPPERS:
+            _wrap(importlib.import_module(module), function, wrapper)
+
+
+class GraphPairs(Dataset[Any]):
+    """A data set of solo-learn main whose second view shows a neighbour.
+
+    The neighbour is drawn as a function of (seed, epoch, index); the epoch is counted by `GraphPairLoader`.
+
+    Args:
+        dataset: yields `(index, [view_1, view_2, …], target)`.
+        graph: its neighbours, by index.
+        seed: the run's seed.
+        pair_batch: give index and target per view (our methods) or the anchor's alone (plain methods).
+    """
+
+    def __init__(self, dataset: Any, graph: SimilarityGraph, *, seed: int, pair_batch: bool) -> None:
+        if graph.num_nodes != len(dataset):
+            raise ManifestError(
+                f"The graph has {graph.num_nodes} nodes, the data set {len(dataset)} images",
+                "Build the graph from this data set with `pal graph knn`",
+            )
+        self.dataset, self.graph, self.seed, self.pair_batch = dataset, graph, seed, pair_batch
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> Any:
+        anchor, views, target = self.dataset[index]
+        draws = uniforms(self.seed, self.epoch, np.array([index]), POSITIVE, len(views) - 1)[0]
+        indices, targets, shown = [anchor], [target], [views[0]]
+        for view, u in enumerate(draws, start=1):
+            drawn = int(self.graph.draw_positive(np.array([index]), np.array([u]))[0])
+            neighbour, neighbour_views, neighbour_target = self.dataset[index if drawn < 0 else drawn]
+            indices.append(neighbour)
+            targets.append(neighbour_target)
+            shown.append(neighbour_views[view])
+        if self.pair_batch:
+            return torch.tensor(indices), shown, torch.tensor(targets)
+        return anchor, shown, target
+
+
+class GraphPairLoader(DataLoader[Any]):
+    """A loader that tells its `GraphPairs` which epoch it is; every pass is the next epoch."""
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        iterator = super().__iter__()
+        self.dataset.epoch += 1  # type: ignore[attr-defined]
+        return iterator
+
+
+def _parse_cfg(original: Callable[..., DictConfig], cfg: DictConfig) -> DictConfig:
+    parsed = original(cfg)
+    _Wrapped.graph = OmegaConf.select(parsed, "data.graph", default=None)
+    _Wrapped.seed = parsed.seed
+    _Wrapped.pair_batch = bool(getattr(SOLO_METHODS.get(parsed.method), "wants_pair_batch", False))
+    return parsed
+
+
+def _prepare_datasets(original: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
+    dataset = original(*arguments, **keywords)
+    if _Wrapped.graph is None and not _Wrapped.pair_batch:
+        return dataset
+    graph = _self_graph(len(dataset)) if _Wrapped.graph is None else SimilarityGraph.load(Path(_Wrapped.graph))
+    return GraphPairs(dataset, graph, seed=_Wrapped.seed, pair_batch=_Wrapped.pair_batch)
+
+
+def _prepare_dataloader(original: Callable[..., Any], train_dataset: Any, *arguments: Any, **keywords: Any) -> Any:
+    loader = original(train_dataset, *arguments, **keywords)
+    if not isinstance(train_dataset, GraphPairs):
+        return loader
+    return GraphPairLoader(
+        train_dataset,
+        batch_size=loader.batch_size,
+        shuffle=True,
+        num_workers=loader.num_workers,
+        pin_memory=loader.pin_memory,
+        drop_last=loader.drop_last,
+        collate_fn=default_collate,
+    )
+
+
+def _self_graph(size: int) -> SimilarityGraph:
+    nodes = np.arange(size)
+    return SimilarityGraph.from_edges(size, nodes, nodes)
+
+
+def _wrap(module: Any, name: str, wrapper: Callable[..., Any]) -> None:
+    original = getattr(module, name)
+    if not hasattr(original, "__wrapped__"):
+        setattr(module, name, functools.wraps(original)(functools.partial(wrapper, original)))
+
+
+_WRAPPERS: tuple[tuple[str, str, Callable[..., Any]], ...] = (
+    ("solo.args.pretrain", "parse_cfg", _parse_cfg),
+    ("solo.data.pretrain_dataloader", "prepare_datasets", _prepare_datasets),
+    ("solo.data.pretrain_dataloader", "prepare_dataloader", _prepare_dataloader),
+)

@@ -1,0 +1,107 @@
+"""The door: `pal train` and `main_pretrain.py` hand their arguments to Hydra here, and Hydra's errors become ours."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any
+
+import hydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from pal_plugin.errors import ConfigError
+from pal_plugin.registry import near_matches
+
+_NAME_FLAGS = ("--config-name", "-cn")
+_HYDRA_INFO = ("--help", "-h", "--hydra-help", "--version", "--info", "-i")
+SHARED = "base"
+
+
+def config_names() -> list[str]:
+    """Return the primary configs that the package ships."""
+    folder = files("pal_plugin.conf")
+    names = (entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+    return sorted(name for name in names if name != SHARED)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Compose the config that `arguments` name and train.
+
+    Args:
+        arguments: Hydra's flags and overrides; the process's own if None.
+
+    Raises:
+        ConfigError: no config is named, or a config, group choice or option does not exist (with the near matches).
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    name = _config_name(given)
+    if name is None and not any(flag in given for flag in _HYDRA_INFO):
+        raise ConfigError(
+            "No config is named", f"Add --config-name with one of: {', '.join(config_names())} (or one of your own)"
+        )
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions through to us
+    before, sys.argv = sys.argv, [sys.argv[0], *given]
+    try:
+        _run()
+    except (HydraException, OmegaConfBaseException) as error:
+        raise _explained(error, name) from error
+    finally:
+        sys.argv = before
+
+
+@hydra.main(version_base="1.3", config_path=None)
+def _run(cfg: DictConfig) -> float | None:
+    from pal_plugin.train import train  # after Hydra has answered --help and --cfg
+
+    metrics = train(cfg)
+    objective: Any = metrics.get("val_acc1")  # what a Hydra sweeper may optimise
+    return objective if isinstance(objective, float) else None
+
+
+def _config_name(arguments: list[str]) -> str | None:
+    for position, argument in enumerate(arguments):
+        flag, equals, value = argument.partition("=")
+        if flag in _NAME_FLAGS:
+            return value if equals else next(iter(arguments[position + 1 :]), None)
+    return None
+
+
+def _explained(error: Exception, name: str | None) -> ConfigError:
+    text = str(error)
+    what = " ".join(text.split("Config search path")[0].split("Available options")[0].split())
+    missing = re.search(r"Could not find '([^']+)'", text)
+    options = re.search(r"Available options in '[^']*':\n((?:\t.*\n?)+)", text)
+    if missing and options:
+        known = options.group(1).split()
+        return ConfigError(what, f"Choose another: {near_matches(missing.group(1).split('/')[-1], known)}")
+    if name is not None and f"'{name}'" in text and "primary config" in text:
+        return ConfigError(f"There is no config called {name!r}", f"Choose another: {near_matches(name, config_names())}")
+    option = re.search(r"Could not override '([^']+)'", text)
+    if option:
+        key = option.group(1)
+        return ConfigError(
+            f"The config {name} has no option {key!r}",
+            f"Choose another: {near_matches(key, _options(name))} To add a new one, write +{key}=…",
+        )
+    return ConfigError(what, f"See `pal train --config-name {name} --cfg job` for the config as it stands")
+
+
+def _options(name: str | None) -> list[str]:
+    if name not in config_names():
+        return []
+    from hydra import compose, initialize_config_module
+
+    with initialize_config_module("pal_plugin.conf", version_base="1.3"):
+        return _keys(compose(name))
+
+
+def _keys(cfg: Any, prefix: str = "") -> list[str]:
+    if not isinstance(cfg, DictConfig):
+        return [prefix]
+    keys = [key for name in cfg for key in _keys(cfg._get_node(name), f"{prefix}{name}.")]
+    return [key.rstrip(".") for key in keys]

@@ -1,0 +1,146 @@
+"""A killed run goes on exactly: every weight, teacher weight, τ, queue, prototype and optimiser state."""
+
+from __future__ import annotations
+
+import json
+import runpy
+import signal
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from pal_plugin.errors import CheckpointError
+from pal_plugin.host import load_checkpoint
+from pal_plugin.train import compose, train
+
+SCRIPT = Path(__file__).with_name("train_process.py")
+SMALL = [
+    "profile=debug",
+    "data.subset=64",
+    "optimizer.batch_size=8",
+    "max_epochs=3",
+    "optimizer.lr=6.4",
+    "validation.enabled=false",
+    "method_kwargs.proj_hidden_dim=32",
+    "method_kwargs.proj_output_dim=16",
+]
+METHODS = {
+    "simclr": [],
+    "byol": ["method_kwargs.pred_hidden_dim=32", "momentum.base_tau=0.9", "momentum.classifier=true"],
+    "mocov2plus": ["method_kwargs.queue_size=32", "momentum.base_tau=0.9"],
+    "nnclr": ["method_kwargs.pred_hidden_dim=32", "method_kwargs.queue_size=32"],
+    "swav": [
+        "method_kwargs.queue_size=32",
+        "method_kwargs.num_prototypes=10",
+        "method_kwargs.epoch_queue_starts=0",
+        "method_kwargs.freeze_prototypes_epochs=0",
+    ],
+    "dino": ["method_kwargs.num_prototypes=20", "momentum.base_tau=0.9"],
+    "deepclusterv2": ["method_kwargs.num_prototypes=[6,6]"],
+    "gps_byol": ["method_kwargs.pred_hidden_dim=32", "momentum.base_tau=0.9"],
+}
+
+
+class Runs:
+    """Runs of one config in folders of one test, each in its own process."""
+
+    def __init__(self, context: ForkServerContext, folder: Path, config: str, overrides: list[str]) -> None:
+        self.context, self.folder, self.config, self.overrides = context, folder, config, overrides
+
+    def __call__(self, name: str, *, batch: int | None = None, save: int | None = None, resume: bool = False) -> int:
+        overrides = [*SMALL, *self.overrides, f"run_dir={self.folder / name}", *(["resume=auto"] if resume else [])]
+        arguments = {"config": self.config, "overrides": overrides, "kill_at_batch": batch, "kill_in_save": save}
+        process = self.context.Process(target=runpy.run_path, args=(str(SCRIPT), {"ARGS": arguments}))
+        process.start()
+        process.join(120)
+        assert process.exitcode is not None
+        return process.exitcode
+
+    def state(self, name: str) -> dict[str, Any]:
+        checkpoint = load_checkpoint(self.folder / name / "last.ckpt")
+        kept = ("state_dict", "optimizer_states", "lr_schedulers", "pal_state", "global_step", "epoch", "cursor")
+        metrics = json.loads((self.folder / name / "metrics.json").read_text())
+        return {key: checkpoint[key] for key in kept} | {"tau": metrics.get("tau"), "loss": metrics["train_class_loss"]}
+
+
+@pytest.fixture
+def runs(processes: ForkServerContext, tmp_path: Path, request: pytest.FixtureRequest) -> Runs:
+    return Runs(processes, tmp_path, request.param, METHODS[request.param])
+
+
+def assert_equal(left: Any, right: Any, where: str = "") -> None:
+    if isinstance(left, dict):
+        assert left.keys() == right.keys(), where
+        for key in left:
+            assert_equal(left[key], right[key], f"{where}.{key}")
+    elif isinstance(left, (list, tuple)):
+        assert len(left) == len(right), where
+        for position, (a, b) in enumerate(zip(left, right, strict=True)):
+            assert_equal(a, b, f"{where}[{position}]")
+    elif isinstance(left, torch.Tensor):
+        assert torch.equal(left, right), f"{where} differs by {(left.double() - right.double()).abs().max()}"
+    else:
+        assert left == right, where
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("runs", METHODS, indirect=True)
+def test_killed_in_the_middle_of_an_epoch(runs: Runs) -> None:
+    assert runs("whole") == 0
+    assert runs("killed", batch=13) == -signal.SIGKILL  # epoch 2 of 3, batch 6 of 8
+    assert load_checkpoint(runs.folder / "killed" / "last.ckpt")["cursor"] == (1, 0)
+    assert runs("killed", resume=True) == 0
+    assert_equal(runs.state("whole"), runs.state("killed"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("runs", ["byol", "swav", "deepclusterv2", "dino"], indirect=True)
+def test_checkpoints_within_an_epoch(runs: Runs) -> None:
+    runs.overrides = [*runs.overrides, "checkpoint.every_n_steps=3"]
+    assert runs("whole") == 0
+    assert runs("killed", batch=13) == -signal.SIGKILL
+    assert load_checkpoint(runs.folder / "killed" / "last.ckpt")["cursor"] == (1, 3)
+    assert runs("killed", resume=True) == 0
+    whole, killed = runs.state("whole"), runs.state("killed")
+    whole.pop("loss"), killed.pop("loss")  # the epoch's mean is over the batches since the restart
+    assert_equal(whole, killed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("runs", ["byol"], indirect=True)
+def test_killed_while_a_checkpoint_is_written(runs: Runs) -> None:
+    assert runs("whole") == 0
+    assert runs("killed", save=1) == -signal.SIGKILL  # in the middle of the second checkpoint
+    assert load_checkpoint(runs.folder / "killed" / "last.ckpt")["cursor"] == (1, 0)
+    assert runs("killed", resume=True) == 0
+    assert_equal(runs.state("whole"), runs.state("killed"))
+
+
+def test_another_run_is_not_resumed(tmp_path: Path) -> None:
+    small = [*SMALL, "max_epochs=1", f"run_dir={tmp_path / 'a'}"]
+    train(compose("simclr", [*small, "seed=0"]))
+    last = tmp_path / "a" / "last.ckpt"
+    with pytest.raises(CheckpointError, match="seed: 0 → 1"):
+        train(compose("simclr", [*small, "seed=1", f"resume={last}"]))
+    before = last.read_bytes()
+    metrics = train(compose("simclr", [*small, "seed=1"]))  # no resume: a folder of its own
+    assert Path(metrics["run_dir"]).name == "a-2"
+    assert last.read_bytes() == before
+
+
+def test_a_truncated_checkpoint_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "last.ckpt"
+    torch.save({"state_dict": {"x": torch.zeros(1000)}}, file)
+    file.write_bytes(file.read_bytes()[:2000])
+    with pytest.raises(CheckpointError, match=r"last\.ckpt cannot be read"):
+        load_checkpoint(file)
+
+
+def test_a_checkpoint_with_code_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "evil.ckpt"
+    torch.save({"state_dict": {}, "hook": Path}, file)
+    with pytest.raises(CheckpointError, match=r"evil\.ckpt cannot be read"):
+        load_checkpoint(file)

@@ -1,0 +1,58 @@
+"""Run by the tests in a process of its own: train, and die by SIGKILL where `ARGS` says.
+
+`ARGS`: config (name), overrides, kill_at_batch (count of training steps in this process, or None),
+kill_in_save (number of the checkpoint in whose middle to die, or None).
+"""
+
+import io
+import os
+import signal
+from typing import Any
+
+import torch
+
+from pal_plugin.host import BaseMethod
+from pal_plugin.train import compose, train
+
+ARGS: dict[str, Any]
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def kill_at_batch(batch: int) -> None:
+    step, seen = BaseMethod.training_step, iter(range(10**9))
+
+    def counted(self: Any, *arguments: Any) -> Any:
+        if next(seen) == batch:
+            die()
+        return step(self, *arguments)
+
+    BaseMethod.training_step = counted
+
+
+def kill_in_save(number: int) -> None:
+    save, seen = torch.save, iter(range(10**9))
+
+    def half(content: Any, path: Any) -> None:
+        if next(seen) != number:
+            save(content, path)
+            return
+        buffer = io.BytesIO()
+        save(content, buffer)
+        with open(path, "wb") as file:
+            file.write(buffer.getvalue()[: len(buffer.getvalue()) // 2])
+            file.flush()
+            os.fsync(file.fileno())
+            die()
+
+    torch.save = half
+
+
+torch.set_num_threads(1)
+if ARGS["kill_at_batch"] is not None:
+    kill_at_batch(ARGS["kill_at_batch"])
+if ARGS["kill_in_save"] is not None:
+    kill_in_save(ARGS["kill_in_save"])
+train(compose(ARGS["config"], ARGS["overrides"]))

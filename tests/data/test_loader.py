@@ -81,6 +81,8 @@ def test_every_anchor_once_an_epoch_in_another_order(digits, drop_last):
 @pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")
 def test_workers_change_nothing(digits, workers):
+    """Nor does it matter that this process computes with two threads and a worker with one."""
+    torch.set_num_threads(2)
     part = digits.subset(200, 0)
     graph = random_graph(part)
     settings = {"batch_size": 32, "seed": 5, "graph": graph, "pair_batch": True}

@@ -68,7 +68,7 @@ class Checkpoints(Callback):
 
     def _save(self, trainer: Trainer, cursor: tuple[int, int]) -> None:
         self._cursor = cursor
-        trainer.save_checkpoint(self.path)
+        trainer.save_checkpoint(self.path, weights_only=False)  # with optimiser and loops
 
 
 class ProgressLines(Callback):

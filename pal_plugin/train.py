@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -57,14 +59,11 @@ def train(cfg: DictConfig) -> dict[str, Any]:
         PalError: what was asked for cannot be had; nothing half-written stays behind.
     """
     begun = time.monotonic()
+    _quieten()
     _check_device(cfg)
-    seed_everything(cfg.seed, verbose=False)
     folder = _run_folder(cfg)
-    parsed = parse_cfg(cfg)
-    module = find_method(cfg.method)(parsed)
-    if not cfg.performance.disable_channel_last:
-        module = module.to(memory_format=torch.channels_last)
-    data = PairData(parsed, pair_batch=module.wants_pair_batch)
+    module = build(cfg)
+    data = PairData(cfg, pair_batch=module.wants_pair_batch)
     module.anchor_probe_only = data.graph is not None and not module.wants_pair_batch
     config = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(config, dict)
@@ -84,11 +83,18 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     return {**metrics, "run_dir": str(folder)}
 
 
+def build(cfg: DictConfig) -> Any:
+    """Return the method that `cfg` describes, with the weights that a run of `cfg.seed` begins with."""
+    seed_everything(cfg.seed, verbose=False)
+    module = find_method(cfg.method)(parse_cfg(cfg))
+    return module if cfg.performance.disable_channel_last else module.to(memory_format=torch.channels_last)
+
+
 class PairData(LightningDataModule):
     """The images, their graph, and the loaders that the trainer asks for.
 
     Args:
-        cfg: a parsed config.
+        cfg: a composed config.
         pair_batch: whether the method takes pair batches.
 
     Attributes:
@@ -202,6 +208,13 @@ def _check_device(cfg: DictConfig) -> None:
         )
 
 
+def _quieten() -> None:
+    """Keep Lightning's advice and other people's deprecations out of the run's output."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated")
+    warnings.filterwarnings("ignore", message="The number of training batches .* is smaller than the logging interval")
+
+
 def _precision(cfg: DictConfig) -> str:
     if cfg.precision != "auto":
         return str(cfg.precision)
@@ -230,7 +243,9 @@ def _checkpoint_to_resume(cfg: DictConfig, config: dict[str, Any], folder: Path)
         return None
     checkpoint = load_checkpoint(path)
     if not {"config", "cursor", "loops"} <= checkpoint.keys():
-        raise CheckpointError(f"The checkpoint {path} holds no run to go on with", "Name a last.ckpt that pal train wrote")
+        raise CheckpointError(
+            f"The checkpoint {path} holds no run to go on with", "Name a last.ckpt that pal train wrote"
+        )
     changed = _differences(checkpoint["config"], config)
     if not changed:
         return path
@@ -290,8 +305,7 @@ def _say_what(cfg: DictConfig, data: PairData, folder: Path, resume: Path | None
 
 
 def _final_metrics(trainer: Trainer, wall: float) -> dict[str, Any]:
-    values = {key: float(value) for key, value in sorted(trainer.callback_metrics.items())}
+    logged = sorted(trainer.callback_metrics.items())  # what is logged by step and epoch stands there three times
+    values = {key: float(value) for key, value in logged if not key.endswith(("_step", "_epoch"))}
     finite = {key: value if math.isfinite(value) else None for key, value in values.items()}
     return {**finite, "epochs": trainer.current_epoch, "steps": trainer.global_step, "wall_s": round(wall, 2)}
-
-

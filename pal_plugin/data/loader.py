@@ -232,6 +232,7 @@ def pair_loader(
         num_workers=num_workers,
         persistent_workers=num_workers > 0,
         pin_memory=torch.cuda.is_available(),
+        generator=torch.Generator(),  # every pass draws from it; the global one must be as a resumed run finds it
     )
 
 
@@ -267,6 +268,7 @@ def eval_loader(
         num_workers=num_workers,
         persistent_workers=num_workers > 0,
         pin_memory=torch.cuda.is_available(),
+        generator=torch.Generator(),
     )
 
 

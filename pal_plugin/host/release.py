@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from pal_plugin.errors import ConfigError
+from pal_plugin.host.solo import SoloBase
 from pal_plugin.registry import near_matches
 
 # Main fills these in where a config is silent; the release's own defaults sit in its argument parsers.
@@ -136,10 +137,11 @@ def _method_arguments(solo_class: type, method: str, cfg: DictConfig) -> dict[st
     given = OmegaConf.to_container(cfg.method_kwargs, resolve=True)
     assert isinstance(given, dict)
     arguments: dict[str, Any] = {**DEFAULTS.get(method, {}), **given}
+    shared = inspect.signature(SoloBase).parameters
     own = {
         name: parameter
         for name, parameter in inspect.signature(solo_class).parameters.items()
-        if parameter.kind is not inspect.Parameter.VAR_KEYWORD
+        if name not in shared and parameter.kind is not inspect.Parameter.VAR_KEYWORD
     }
     for name in arguments:
         if name not in own:

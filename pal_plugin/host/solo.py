@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import warnings
 from typing import Any
 
 from pal_plugin.errors import HostError
@@ -12,7 +13,8 @@ from pal_plugin.host.detect import INSTALL, host_info
 
 INFO = host_info()
 
-with release_aliases() if INFO.kind == "release" else contextlib.nullcontext():
+with release_aliases() if INFO.kind == "release" else contextlib.nullcontext(), warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # decorators and escapes that newer Pythons and PyTorches deprecate
     try:
         methods: Any = importlib.import_module("solo.methods")
         base: Any = importlib.import_module("solo.methods.base")

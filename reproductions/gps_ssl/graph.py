@@ -1,0 +1,24 @@
+"""Stage `gps_graph`: each image's k nearest neighbours in the prior's space (exact, L2, un-normalised, as the paper)."""
+
+from __future__ import annotations
+
+from pal_plugin.graph import knn_graph, purity
+from pal_plugin.io import write_json
+from pal_plugin.priors import load_features
+from reproductions.gps_ssl.settings import PAPER, dataset
+from reproductions.layout import artifacts, results
+from reproductions.stage import run
+
+
+def main(profile: str, k: int) -> None:
+    """Build the k-NN graph of a profile and write how often its edges join images of one class."""
+    images = dataset(profile, "train")
+    features = load_features(artifacts(profile, PAPER) / "features", images.manifest)
+    graph = knn_graph(features.features, k, manifest=images.manifest)
+    graph.save(artifacts(profile, PAPER) / "graph")
+    shares = {"nodes": graph.num_nodes, "edges": graph.num_edges, "k": k, "purity": round(purity(graph, images.labels), 4)}
+    write_json(results(profile, PAPER) / "graph.json", shares)
+
+
+if __name__ == "__main__":
+    run(main, "profile", "k")

@@ -1,0 +1,55 @@
+"""The config of a run of this paper: one owner, params.yaml, whose values arrive as the stages' options."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from pal_plugin.data import ImageDataset, load_dataset
+from pal_plugin.train import compose
+from reproductions.layout import artifacts, results
+
+PAPER = "gps_ssl"
+BASELINE, GPS = "baseline", "gps"
+
+
+def config(profile: str, method: str, augmentation: str, arm: str, seed: int, extra: tuple[str, ...] = ()) -> DictConfig:
+    """Return the config of one run: both arms have the same networks, optimiser and seed; only the pairs differ.
+
+    Args:
+        profile: a choice of the config group `profile`.
+        method: a host method, for example `simclr`.
+        augmentation: a choice of the config group `augmentation`.
+        arm: `baseline` or `gps`.
+        seed: of initialisation and draws.
+        extra: further Hydra overrides.
+    """
+    overrides = [f"profile={profile}", f"augmentation={augmentation}", f"seed={seed}", *extra]
+    if arm == BASELINE:
+        return compose(method, overrides)
+    return compose(f"gps_{method}", [*overrides, "graph=file", f"graph.path={artifacts(profile, PAPER) / 'graph'}"])
+
+
+def dataset(profile: str, split: str) -> ImageDataset:
+    """Return the profile's images, fetched where they are missing: the training subset, or the whole test split."""
+    cfg = compose("simclr", [f"profile={profile}"])
+    root = None if cfg.data.root is None else Path(cfg.data.root)
+    images = load_dataset(cfg.data.dataset, split, root=root)
+    wanted = cfg.data.subset
+    return images if split == "test" or wanted is None else images.subset(wanted, cfg.data.subset_seed)
+
+
+def run_name(method: str, augmentation: str, arm: str, seed: int) -> str:
+    """Return the name of a run, which is also the stem of its files."""
+    return f"{method}-{augmentation}-{arm}-{seed}"
+
+
+def checkpoint(profile: str, run: str) -> Path:
+    """Return where the final networks of a run are."""
+    return artifacts(profile, PAPER) / f"{run}.ckpt"
+
+
+def result(profile: str, run: str) -> Path:
+    """Return where the metrics of a run are."""
+    return results(profile, PAPER) / f"{run}.json"

@@ -1,0 +1,23 @@
+"""Priors: what knows, before training, which images are alike. A prior embeds a data set into a feature store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pal_plugin.priors.base import Prior, embed, make_prior
+from pal_plugin.priors.pixels import Pixels
+from pal_plugin.priors.store import FeatureStore, load_features, save_features
+
+if TYPE_CHECKING:
+    from pal_plugin.priors.lite0 import Lite0
+
+__all__ = ["FeatureStore", "Lite0", "Pixels", "Prior", "embed", "load_features", "make_prior", "save_features"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import `Lite0` on first use: it brings torch and timm, which reading features does without."""
+    if name == "Lite0":
+        from pal_plugin.priors.lite0 import Lite0
+
+        return Lite0
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

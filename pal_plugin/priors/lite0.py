@@ -73,7 +73,7 @@ class Lite0:
     @torch.inference_mode()  # here and not in embed(): the mode belongs to a thread
     def _embed(self, images: Images) -> Features:
         pixels = torch.from_numpy(np.array(images)).permute(0, 3, 1, 2)
-        # uint8 in and out: as PIL rounds, and five times as fast as float; torch has this kernel for the CPU only
+        # uint8 in and out: as PIL rounds, and twice as fast as float; torch has this kernel for the CPU only
         pixels = interpolate(pixels, size=(SIDE, SIDE), mode="bicubic", antialias=True)
         x = pixels.to(self.device).float().div_(127.5).sub_(1).contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
@@ -97,7 +97,7 @@ def _on_every_core(embed: Callable[[Images], Features], parts: list[Images]) -> 
 
 
 def _network() -> nn.Module:
-    network: nn.Module = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    network: Any = timm.create_model("tf_efficientnet_lite0", pretrained=False)
     own = network.state_dict()
     theirs = torch.load(_weights(), map_location="cpu", weights_only=True)
     # The file has other names in the same order; kind (weight, running_mean, …) and shape of every entry must agree.
@@ -109,9 +109,7 @@ def _network() -> nn.Module:
         )
     network.load_state_dict(dict(zip(own, theirs.values(), strict=True)))
     network.reset_classifier(0)
-    network.eval()
-    _fold(network)
-    return network.requires_grad_(False)
+    return _fold(network.eval().requires_grad_(False))
 
 
 def _weights() -> Path:
@@ -127,7 +125,7 @@ def _weights() -> Path:
     return path
 
 
-def _fold(module: nn.Module) -> None:
+def _fold(module: nn.Module) -> nn.Module:
     """Merge every batch normalisation into the convolution before it: the same function, a fifth faster."""
     for (_, convolution), (name, norm) in itertools.pairwise(list(module.named_children())):
         if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
@@ -138,6 +136,7 @@ def _fold(module: nn.Module) -> None:
             setattr(module, name, norm.get_submodule("act"))  # timm's normalisation layers carry the activation
     for child in module.children():
         _fold(child)
+    return module
 
 
 def _device(name: str) -> torch.device:

@@ -127,10 +127,8 @@ class PairData(LightningDataModule):
         loader.batch_sampler.resume(*self.cursor)
         return loader
 
-    def val_dataloader(self) -> DataLoader[Any] | list[Any]:
+    def val_dataloader(self) -> DataLoader[Any]:
         """Return the official test split for the online probe: a diagnostic, nothing is chosen by it."""
-        if not self.cfg.validation.enabled:
-            return []
         dataset = _load(self.cfg, "test", self.cfg.validation.subset)
         return eval_loader(dataset, self.cfg.optimizer.batch_size, self.cfg.data.crop_size)
 
@@ -172,6 +170,7 @@ def make_trainer(cfg: DictConfig, config: dict[str, Any], folder: Path) -> Train
         max_epochs=cfg.max_epochs,
         accumulate_grad_batches=cfg.accumulate_grad_batches,
         limit_train_batches=cfg.limit_train_batches,
+        limit_val_batches=None if cfg.validation.enabled else 0,
         check_val_every_n_epoch=cfg.validation.every_n_epochs,
         num_sanity_val_steps=0,  # it would draw from the random state that a resumed run restores
         log_every_n_steps=10,

@@ -1,0 +1,130 @@
+"""The real pipeline on toy data, in a git repository of its own, through DVC's command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+class Clone:
+    """A copy of the working tree as a git repository, with `profiles: [debug]`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        tracked = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True)
+        for name in tracked.stdout.splitlines():
+            if not name.startswith("reproductions/results/") and name != "dvc.lock" and (ROOT / name).is_file():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, folder / name)
+        self.set("profiles", ["debug"])
+        self.set("gps_ssl.prior", "pixels")
+        self.environment = os.environ | {
+            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+            "PAL_CACHE": str(folder / "cache"),
+            "OMP_NUM_THREADS": "1",
+            "PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]),
+        }
+        self.run("git", "init", "-q")
+        self.run("git", "add", "-A")
+        self.run("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "start")
+
+    def run(self, *command: str) -> str:
+        done = subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def repro(self) -> tuple[set[str], str]:
+        """Run the pipeline; return the stages that ran, without the profile and the seeds, and what was said."""
+        said = self.run("dvc", "repro")
+        return set(re.findall(r"Running stage '(\w+)@", said)), said
+
+    def set(self, key: str, value: object) -> None:
+        path = self.folder / "params.yaml"
+        params = yaml.safe_load(path.read_text())
+        *parents, last = key.split(".")
+        node = params
+        for parent in parents:
+            node = node[parent]
+        node[last] = value
+        path.write_text(yaml.safe_dump(params))
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    return Clone(tmp_path_factory.mktemp("clone"))
+
+
+def test_end_to_end(clone: Clone) -> None:
+    stages, said = clone.repro()
+    assert stages == {f"gps_{s}" for s in ("data", "embed", "graph", "baseline", "pretrain", "evaluate", "table")}
+    results = clone.folder / "reproductions" / "results" / "debug"
+    one = json.loads((results / "gps_ssl" / "simclr-flip_only-gps-0.json").read_text())
+    assert one.keys() >= {"paper", "profile", "arm", "method", "augmentation", "seed", "metrics", "untrained", "wall_s"}
+    assert one.keys() >= {"hardware", "versions", "commit", "command"}
+    assert (one["arm"], one["method"]) == ("gps", "gps_simclr")
+    summary = json.loads((results / "gps_ssl.json").read_text())["simclr_flip_only"]
+    baseline = json.loads((results / "gps_ssl" / "simclr-flip_only-baseline-0.json").read_text())
+    assert baseline["untrained"] == one["untrained"]  # both arms begin with the same weights
+    seeds = [json.loads((results / "gps_ssl" / f"simclr-flip_only-gps-{s}.json").read_text()) for s in (0, 1)]
+    mean = sum(seed["metrics"]["knn"]["top1"] for seed in seeds) / 2
+    assert summary["knn"]["gps"]["mean"] == pytest.approx(mean, abs=0.01)
+    assert "| gps_simclr |" in (results / "gps_ssl.md").read_text()
+    assert "| gps_simclr |" in said
+    assert "simclr_flip_only.knn.gps.mean" in clone.run("dvc", "metrics", "show", "--md")
+    plots = clone.run("dvc", "plots", "show")
+    assert "index.html" in plots
+
+
+def test_a_second_repro_does_nothing(clone: Clone) -> None:
+    stages, said = clone.repro()
+    assert stages == set()
+    assert "up to date" in said
+
+
+def test_a_parameter_runs_its_dependents(clone: Clone) -> None:
+    clone.run("git", "add", "-A")
+    clone.run("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "first")
+    clone.set("gps_ssl.k", 8)
+    said = clone.run("dvc", "repro")
+    ran = set(re.findall(r"Running stage '([^']+)'", said))
+    gps = {f"gps_{stage}" for stage in ("graph@debug", "table@debug")}
+    gps |= {f"gps_pretrain@debug-simclr-flip_only-{seed}" for seed in (0, 1)}
+    gps |= {f"gps_evaluate@debug-simclr-flip_only-gps-{seed}" for seed in (0, 1)}
+    assert ran == gps
+    assert "simclr_flip_only.knn.gps.mean" in clone.run("dvc", "metrics", "diff", "--md")
+    assert "gps_ssl.k" in clone.run("dvc", "params", "diff", "--md")
+
+
+def test_a_killed_repro_goes_on(clone: Clone) -> None:
+    """SIGKILL the whole pipeline in the middle of a pretraining; the next one continues from its scratch checkpoint."""
+    clone.set("gps_ssl.seeds", [0, 1, 2])
+    last = clone.folder / "scratch" / "debug" / "gps_ssl" / "simclr-flip_only-baseline-2" / "last.ckpt"
+    process = subprocess.Popen(
+        ["dvc", "repro"], cwd=clone.folder, env=clone.environment, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    deadline = time.monotonic() + 300
+    while not last.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert last.exists()
+    lock = yaml.safe_load((clone.folder / "dvc.lock").read_text())
+    assert "gps_baseline@debug-simclr-flip_only-2" not in lock["stages"]
+    stages, said = clone.repro()
+    assert "going on from epoch 2" in said
+    assert stages == {"gps_baseline", "gps_pretrain", "gps_evaluate", "gps_table"}

@@ -36,8 +36,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
+    return guarded(lambda: _run(arguments), debug=debug)
+
+
+def guarded(work: Callable[[], int], *, debug: bool = False) -> int:
+    """Do `work`; where it fails in a way that a user can mend, say so in one paragraph on stderr.
+
+    Args:
+        work: what to do; returns an exit status.
+        debug: show the traceback too.
+
+    Returns:
+        The status of `work`; 2 where it failed in such a way. A bug is raised on.
+    """
     try:
-        status = _run(arguments)
+        status = work()
         sys.stdout.flush()  # a full disk behind `> figures.json` shows here, not while the interpreter shuts down
         return status
     except BrokenPipeError:  # `pal … | head`: whoever reads has seen enough
@@ -55,14 +68,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         except OSError:
             _silence_stdout()
         return 2
-
-
-def _run(arguments: list[str]) -> int:
-    if arguments[:1] == ["train"]:  # everything after it is Hydra's grammar, not ours
-        return _train(arguments[1:])
-    parsed = _parser().parse_args(arguments)
-    command: Callable[[argparse.Namespace], int] = parsed.run
-    return command(parsed)
 
 
 def _silence_stdout() -> None:
@@ -97,6 +102,14 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
+
+
+def _run(arguments: list[str]) -> int:
+    if arguments[:1] == ["train"]:  # everything after it is Hydra's grammar, not ours
+        return _train(arguments[1:])
+    parsed = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = parsed.run
+    return command(parsed)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -19,6 +19,7 @@ from pal_plugin.cli import main
 from pal_plugin.data import load_dataset
 from pal_plugin.errors import DataError, PalError
 from pal_plugin.graph import SimilarityGraph
+from pal_plugin.host import load_backbone
 from pal_plugin.priors import load_features
 
 PAL = [sys.executable, "-m", "pal_plugin.cli"]
@@ -330,7 +331,7 @@ def test_eval_of_a_checkpoint(trained, tmp_path, capsys):
     assert main(["eval", "knn", "linear", "--checkpoint", checkpoint, "--out", str(out), "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed == json.loads(out.read_text())
-    assert printed["train"]["size"] == 512  # the subset that it was trained on
+    assert printed["train"]["size"] == load_backbone(checkpoint)[1].data.subset
     assert printed["test"]["size"] == 360
     for measure in ("knn", "linear"):
         assert 10 < printed[measure]["top1"] <= printed[measure]["top5"] <= 100

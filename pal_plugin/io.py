@@ -57,7 +57,12 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         old = temporary.with_suffix(".old")
         if target.exists():
             target.replace(old)
-        temporary.replace(target)
+        try:
+            temporary.replace(target)
+        except BaseException:
+            if old.exists():
+                old.replace(target)
+            raise
         shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -13,7 +13,7 @@ from torch import nn
 
 from pal_plugin.data import eval_batches
 from pal_plugin.errors import ConfigError, DeviceError, FeatureError
-from pal_plugin.graph.progress import progress
+from pal_plugin.progress import progress
 
 if TYPE_CHECKING:
     from pal_plugin.data import ImageDataset

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -11,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pal_plugin.errors import ConfigError, FeatureError
-from pal_plugin.graph.progress import progress as reported
+from pal_plugin.progress import progress as reported
 from pal_plugin.io import cache_folder
 from pal_plugin.priors.store import FeatureStore, load_features, save_features
 from pal_plugin.registry import priors
@@ -86,13 +85,11 @@ def embed(
     folder = cached_at(dataset, prior) if out is None else Path(out)
     if out is None and folder.exists():
         return load_features(folder, dataset.manifest)
-    start = time.perf_counter()
     features = _embed_all(dataset, prior, batch_size, progress)
     info = {
         "prior": prior.name,
         "key": prior.key,
         "image_shape": list(dataset.images.shape[1:]),
-        "cost_s": round(time.perf_counter() - start, 3),
     }
     return save_features(folder, features, dataset.manifest, info)
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pal_plugin.errors import FeatureError, ManifestError
-from pal_plugin.graph.arrays import AnyArray, first_bad_row, read_array, read_json, refuse_foreign_folder, write_array
+from pal_plugin.arrays import AnyArray, first_bad_row, read_array, read_json, refuse_foreign_folder, write_array
 from pal_plugin.io import atomic_folder
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class FeatureStore:
     Attributes:
         features: (N, D) float32, finite; memory-mapped and read-only when it comes from disk.
         manifest_reference: `{"name", "split", "size", "digest"}` of the data set; empty where a bare `.npy` has none.
-        info: how they were made: `{"prior", "key", "cost_s", …}`.
+        info: how they were made: `{"prior", "key", …}`.
     """
 
     features: npt.NDArray[np.float32]

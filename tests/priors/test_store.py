@@ -15,7 +15,7 @@ from pal_plugin.priors import load_features, save_features
 
 MANIFEST = Manifest("points", "train", tuple(map(str, range(20))), "0123")
 OTHER = Manifest("points", "train", tuple(map(str, range(20))), "4567")
-INFO = {"prior": "pixels", "key": "k", "cost_s": 0.5}
+INFO = {"prior": "pixels", "key": "k"}
 
 
 def example(seed=0):

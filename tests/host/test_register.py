@@ -53,11 +53,13 @@ def run(
         "seed": 3,
         "devices": [0],
         "backbone": {"name": "resnet18"},
+        "scheduler": {"name": "warmup_cosine", "warmup_epochs": 1},
+        "momentum": {"base_tau": 0.9},
         "augmentations": [
             {"crop_size": 8, "num_crops": 2, "rrc": {"enabled": False}, "color_jitter": off, "grayscale": off}
             | {"gaussian_blur": off, "solarization": off, "equalization": off, "horizontal_flip": off}
         ],
-        "data": {"dataset": "custom", "train_path": str(photographs(folder / "images")), "num_workers": 1},
+        "data": {"dataset": "custom", "train_path": str(photographs(folder / "images")), "num_workers": 0},
     }
     if graph is not None:
         plain["data"]["graph"] = graph

@@ -8,11 +8,10 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from pal_plugin.io import atomic_path
+from pal_plugin.io import write_torch
 
 LAST = "last.ckpt"
 
@@ -24,8 +23,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         self, checkpoint: dict[str, Any], path: str | PathLike[str], storage_options: Any | None = None
     ) -> None:
         """Write `checkpoint` to `path`."""
-        with atomic_path(path) as temporary:
-            torch.save(checkpoint, temporary)
+        write_torch(path, checkpoint)
 
 
 class Checkpoints(Callback):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import shutil
@@ -72,6 +73,19 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Write `value` as indented JSON with a final newline, atomically."""
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def write_torch(path: str | os.PathLike[str], content: Any) -> None:
+    """Write `content` as `torch.save` does, atomically.
+
+    It goes through memory: where the disk is full, `torch.save` raises a RuntimeError that does not say so.
+    """
+    import torch  # heavy, and most of what writes files has no tensors
+
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
 
 
 def cache_folder() -> Path:

@@ -80,7 +80,9 @@ def _explained(error: Exception, name: str | None) -> ConfigError:
         known = options.group(1).split()
         return ConfigError(what, f"Choose another: {near_matches(missing.group(1).split('/')[-1], known)}")
     if name is not None and f"'{name}'" in text and "primary config" in text:
-        return ConfigError(f"There is no config called {name!r}", f"Choose another: {near_matches(name, config_names())}")
+        return ConfigError(
+            f"There is no config called {name!r}", f"Choose another: {near_matches(name, config_names())}"
+        )
     option = re.search(r"Could not override '([^']+)'", text)
     if option:
         key = option.group(1)
@@ -103,5 +105,5 @@ def _options(name: str | None) -> list[str]:
 def _keys(cfg: Any, prefix: str = "") -> list[str]:
     if not isinstance(cfg, DictConfig):
         return [prefix]
-    keys = [key for name in cfg for key in _keys(cfg._get_node(name), f"{prefix}{name}.")]
+    keys = [key for name in map(str, cfg) for key in _keys(cfg._get_node(name), f"{prefix}{name}.")]
     return [key.rstrip(".") for key in keys]

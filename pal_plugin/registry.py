@@ -62,7 +62,9 @@ class Registry:
             return self._added[name]
         points = self._points()
         if name not in points:
-            raise ConfigError(f"There is no {self.kind} called {name!r}", f"Choose another name: {near_matches(name, self)}")
+            raise ConfigError(
+                f"There is no {self.kind} called {name!r}", f"Choose another name: {near_matches(name, self)}"
+            )
         point = points[name]
         try:
             return point.load()

@@ -17,15 +17,16 @@ from lightning.pytorch import LightningDataModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import LearningRateMonitor, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger
 from lightning.pytorch.strategies import DDPStrategy
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch.utils.data import DataLoader
 
 from pal_plugin.callbacks import LAST, AtomicCheckpointIO, Checkpoints, ProgressLines
-from pal_plugin.data import EpochSampler, ImageDataset, Policy, eval_loader, load_dataset, pair_loader
+from pal_plugin.data import ImageDataset, Policy, eval_loader, load_dataset, pair_loader
 from pal_plugin.errors import CheckpointError, ConfigError, DeviceError
 from pal_plugin.graph import SimilarityGraph, knn_graph
 from pal_plugin.host import host_info, load_checkpoint, parse_cfg
-from pal_plugin.io import atomic_path, cache_folder, write_json
+from pal_plugin.host.config import plain
+from pal_plugin.io import write_json, write_torch
 from pal_plugin.methods import find_method
 from pal_plugin.priors import embed, make_prior
 
@@ -65,8 +66,7 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     module = build(cfg)
     data = PairData(cfg, pair_batch=module.wants_pair_batch)
     module.anchor_probe_only = data.graph is not None and not module.wants_pair_batch
-    config = OmegaConf.to_container(cfg, resolve=True)
-    assert isinstance(config, dict)
+    config = plain(cfg)
     resume = _checkpoint_to_resume(cfg, config, folder)
     if resume is not None:
         data.cursor = tuple(load_checkpoint(resume)["cursor"])
@@ -123,8 +123,8 @@ class PairData(LightningDataModule):
             rank=trainer.global_rank,
             world_size=trainer.world_size,
         )
-        assert isinstance(loader.batch_sampler, EpochSampler)
-        loader.batch_sampler.resume(*self.cursor)
+        sampler: Any = loader.batch_sampler
+        sampler.resume(*self.cursor)
         return loader
 
     def val_dataloader(self) -> DataLoader[Any]:
@@ -188,8 +188,7 @@ def make_trainer(cfg: DictConfig, config: dict[str, Any], folder: Path) -> Train
 def export(module: torch.nn.Module, config: dict[str, Any], path: Path) -> None:
     """Write the trained networks and their config, without optimiser state, to `path`."""
     state = {key: value.detach().cpu() for key, value in module.state_dict().items()}
-    with atomic_path(path) as temporary:
-        torch.save({"state_dict": state, "config": config, "host": host_info().kind}, temporary)
+    write_torch(path, {"state_dict": state, "config": config, "host": host_info().kind})
 
 
 def _load(cfg: DictConfig, split: str, subset: int | None) -> ImageDataset:
@@ -214,7 +213,7 @@ def _quieten() -> None:
     warnings.filterwarnings("ignore", message="The number of training batches .* is smaller than the logging interval")
 
 
-def _precision(cfg: DictConfig) -> str:
+def _precision(cfg: DictConfig) -> Any:
     if cfg.precision != "auto":
         return str(cfg.precision)
     if cfg.accelerator != "cpu" and torch.cuda.is_available():

@@ -60,7 +60,12 @@ def test_the_papers_profile_takes_steps(tmp_path: Path) -> None:
 
 def test_the_papers_profile_is_the_papers() -> None:
     cfg = compose("gps_simclr", ["profile=paper"])
-    assert (cfg.max_epochs, cfg.scheduler.warmup_epochs, cfg.backbone.name, cfg.backbone.stem) == (200, 10, "resnet18", "auto")
+    assert (cfg.max_epochs, cfg.scheduler.warmup_epochs, cfg.backbone.name, cfg.backbone.stem) == (
+        200,
+        10,
+        "resnet18",
+        "auto",
+    )
     assert dict(cfg.optimizer.kwargs) == {"momentum": 0.9, "eta": 0.02, "clip_lr": True, "exclude_bias_n_norm": True}
     assert dict(cfg.method_kwargs) == {"proj_hidden_dim": 2048, "proj_output_dim": 256, "temperature": 0.2}
     assert not cfg.augmentations[0].rrc.enabled
@@ -111,7 +116,9 @@ def test_a_graph_of_another_data_set(tmp_path: Path) -> None:
     other = {"name": "cifar10", "split": "train", "size": 2, "digest": "0" * 64}
     SimilarityGraph.from_edges(2, [0, 1], [1, 0], manifest=other).save(tmp_path / "graph")
     with pytest.raises(ManifestError, match="cifar10"):
-        train(compose("gps_simclr", [*ONE_STEP, "graph=file", f"graph.path={tmp_path / 'graph'}", f"run_dir={tmp_path}"]))
+        train(
+            compose("gps_simclr", [*ONE_STEP, "graph=file", f"graph.path={tmp_path / 'graph'}", f"run_dir={tmp_path}"])
+        )
 
 
 def test_a_checkpoint_of_another_architecture(tmp_path: Path) -> None:

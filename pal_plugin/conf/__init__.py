@@ -1,0 +1,1 @@
+"""Hydra configs: one primary config a method, and the groups they choose from."""

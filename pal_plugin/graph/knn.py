@@ -15,10 +15,10 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from pal_plugin.errors import ConfigError, FeatureError, GraphError
 from pal_plugin.arrays import AnyArray, first_bad_row
-from pal_plugin.progress import progress
+from pal_plugin.errors import ConfigError, FeatureError, GraphError
 from pal_plugin.graph.similarity import Manifested, SimilarityGraph, reference_of
+from pal_plugin.progress import progress
 from pal_plugin.registry import engines, near_matches
 
 Floats: TypeAlias = npt.NDArray[np.float32]

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from pal_plugin.errors import GraphError
 from pal_plugin.arrays import AnyArray, read_array, read_json, refuse_foreign_folder, write_array
+from pal_plugin.errors import GraphError
 from pal_plugin.io import atomic_folder
 
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ class SimilarityGraph:
         indices: (E,) int32, each in [0, N), no node twice in a row.
         weights: (E,) float32, finite.
         manifest: compact reference of the data set that the nodes index; None when unknown.
-        builder: how the graph was made: `{"name", "parameters", "cost"}`, JSON only; `cost` is what its answers were paid, 0 for neighbours.
+        builder: how the graph was made: `{"name", "parameters", "cost"}`, JSON only. What its answers cost, 0 for
+            neighbours.
 
     Raises:
         GraphError: an array breaks one of the rules above, or the manifest is of another size.

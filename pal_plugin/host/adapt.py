@@ -14,6 +14,7 @@ from pal_plugin.errors import ConfigError
 from pal_plugin.host import random_state
 from pal_plugin.host.base import HostBase, HostMomentum
 from pal_plugin.host.config import with_defaults
+from pal_plugin.host.online_knn import OnlineKNN
 from pal_plugin.host.release import ReleaseNames, Whitening2d, release_arguments
 from pal_plugin.host.solo import INFO, SOLO_METHODS, SoloMomentum, initialize_momentum_params, methods
 
@@ -46,7 +47,9 @@ class Adapted(nn.Module):
             super().__init__(OmegaConf.merge(cfg, {"knn_eval": {"enabled": False}}))
         self.cfg = cfg
         self._resumed: dict[str, Any] | None = None
-        self._make_online_knn()
+        self.knn_eval: bool = cfg.knn_eval.enabled
+        if self.knn_eval:
+            self.knn = OnlineKNN(cfg.knn_eval.k, cfg.knn_eval.distance_func)
         self._set_stem()
 
     def _set_stem(self) -> None:
@@ -71,7 +74,7 @@ class Adapted(nn.Module):
 
     def on_train_start(self) -> None:
         """Let the method set itself up, then put back what the checkpoint remembers."""
-        super().on_train_start()
+        super().on_train_start()  # type: ignore[misc]
         if self._resumed is None:
             return
         for path, value in self._resumed["late"].items():
@@ -104,8 +107,8 @@ class _DINORepairs(nn.Module):
 
     def clip_gradients(self, *arguments: Any, **keywords: Any) -> None:
         """Clip as whoever calls expects: Lightning passes its optimiser first, DINO a threshold alone."""
-        lightning = bool(arguments) and isinstance(arguments[0], Optimizer) or "optimizer" in keywords
-        owner: Any = super() if not lightning else super(self.solo_class, self)  # type: ignore[attr-defined]
+        lightning = (bool(arguments) and isinstance(arguments[0], Optimizer)) or "optimizer" in keywords
+        owner: Any = super() if not lightning else super(self.solo_class, self)
         owner.clip_gradients(*arguments, **keywords)
 
 

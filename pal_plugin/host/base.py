@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch import Tensor
 from torch.nn import functional as F
 
 from pal_plugin.errors import ConfigError
-from pal_plugin.host.online_knn import OnlineKNN
+from pal_plugin.host.config import plain
 from pal_plugin.host.optim import make_optimizer, make_scheduler
 from pal_plugin.host.solo import INFO, SoloBase, SoloMomentum
 
@@ -83,7 +83,7 @@ class HostBase(SoloBase):  # type: ignore[misc]
             batch_idx: position in the epoch.
 
         Returns:
-            Lists per view (`feats`, and whatever the method's forward adds), and the probe's mean `loss`, `acc1`, `acc5`.
+            Lists per view (`feats` and what the method's forward adds), and the probe's mean `loss`, `acc1`, `acc5`.
 
         Raises:
             ConfigError: the batch has another number of views than the augmentations promise.
@@ -148,7 +148,7 @@ class HostBase(SoloBase):  # type: ignore[misc]
             lr=self.lr,
             weight_decay=self.weight_decay,
             exclude_bias_n_norm_wd=self.cfg.optimizer.exclude_bias_n_norm_wd,
-            **OmegaConf.to_container(self.cfg.optimizer.kwargs, resolve=True),
+            **plain(self.cfg.optimizer.kwargs),
         )
         steps = self.trainer.estimated_stepping_batches
         scheduler = make_scheduler(
@@ -164,11 +164,6 @@ class HostBase(SoloBase):  # type: ignore[misc]
         if scheduler is None:
             return optimizer
         return [optimizer], [{"scheduler": scheduler, "interval": "step", "frequency": 1}]
-
-    def _make_online_knn(self) -> None:
-        self.knn_eval = self.cfg.knn_eval.enabled
-        if self.knn_eval:
-            self.knn = OnlineKNN(self.cfg.knn_eval.k, self.cfg.knn_eval.distance_func)
 
 
 class HostMomentum(SoloMomentum, HostBase):  # type: ignore[misc]

@@ -54,7 +54,9 @@ def make_backbone(cfg: DictConfig) -> nn.Module:
     """Return the network that `cfg` describes, with fresh weights from the global random state."""
     bare = OmegaConf.merge(cfg, {"augmentations": [{"crop_size": 1, "num_crops": 2}]})
     bare.method_kwargs = {}
-    backbone: nn.Module = _Bare(parse_cfg(bare)).backbone  # type: ignore[arg-type]
+    assert isinstance(bare, DictConfig)
+    method: Any = _Bare(parse_cfg(bare))
+    backbone: nn.Module = method.backbone
     return backbone
 
 

@@ -50,6 +50,13 @@ NEEDED = (
 )
 
 
+def plain(cfg: DictConfig) -> dict[str, Any]:
+    """Return a config as plain containers, its interpolations resolved."""
+    content = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(content, dict)
+    return {str(key): value for key, value in content.items()}
+
+
 def with_defaults(cfg: DictConfig) -> DictConfig:
     """Return a copy of `cfg` with main's defaults where it is silent; applying it twice changes nothing.
 

@@ -11,7 +11,7 @@ import torch
 
 def capture() -> dict[str, Any]:
     """Return the state of Python's, NumPy's and PyTorch's generators."""
-    kind, keys, *rest = np.random.get_state(legacy=True)  # type: ignore[misc]
+    kind, keys, *rest = np.random.get_state(legacy=True)
     return {
         "python": random.getstate(),
         "numpy": (kind, torch.from_numpy(np.asarray(keys).astype(np.int64)), *rest),

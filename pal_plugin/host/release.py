@@ -1,4 +1,4 @@
-"""What the release (1.0.2) lacks of main's API: `cfg` in place of keyword arguments, `backbone` in place of `encoder`."""
+"""What the release (1.0.2) lacks of main's API: `cfg` for keyword arguments, `backbone` for `encoder`."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import inspect
 from typing import Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from pal_plugin.errors import ConfigError
+from pal_plugin.host.config import plain
 from pal_plugin.host.solo import SoloBase
 from pal_plugin.registry import near_matches
 
@@ -74,6 +75,8 @@ class Whitening2d(nn.Module):
         eps: shrinkage of the covariance towards the identity.
     """
 
+    identity: Tensor
+
     def __init__(self, output_dim: int, eps: float = 0.0) -> None:
         super().__init__()
         self.eps = eps
@@ -85,7 +88,8 @@ class Whitening2d(nn.Module):
             centred = x.float() - x.float().mean(0)
             covariance = centred.T @ centred / (len(x) - 1)
             factor = torch.linalg.cholesky((1 - self.eps) * covariance + self.eps * self.identity)
-            return torch.linalg.solve_triangular(factor, centred.T, upper=False).T
+            whitened: Tensor = torch.linalg.solve_triangular(factor, centred.T, upper=False).T
+            return whitened
 
 
 def release_arguments(solo_class: type, method: str, cfg: DictConfig) -> dict[str, Any]:
@@ -134,9 +138,7 @@ def _common(cfg: DictConfig) -> dict[str, Any]:
 
 
 def _method_arguments(solo_class: type, method: str, cfg: DictConfig) -> dict[str, Any]:
-    given = OmegaConf.to_container(cfg.method_kwargs, resolve=True)
-    assert isinstance(given, dict)
-    arguments: dict[str, Any] = {**DEFAULTS.get(method, {}), **given}
+    arguments: dict[str, Any] = {**DEFAULTS.get(method, {}), **plain(cfg.method_kwargs)}
     shared = inspect.signature(SoloBase).parameters
     own = {
         name: parameter
@@ -155,4 +157,6 @@ def _method_arguments(solo_class: type, method: str, cfg: DictConfig) -> dict[st
 
 
 def _parameters(solo_class: type) -> set[str]:
-    return {name for parent in solo_class.__mro__ for name in inspect.signature(parent.__init__).parameters}
+    """Return the names that the constructors of a class and of its bases take."""
+    constructors = [vars(parent)["__init__"] for parent in solo_class.__mro__ if "__init__" in vars(parent)]
+    return {name for constructor in constructors[:-1] for name in inspect.signature(constructor).parameters}

@@ -32,9 +32,9 @@ class GraphPairs(nn.Module):
         return super().training_step(PairBatch(batch), batch_idx)  # type: ignore[misc]
 
 
-class GPSSimCLR(GraphPairs, METHODS["simclr"]):  # type: ignore[misc]
+class GPSSimCLR(GraphPairs, METHODS["simclr"]):  # type: ignore
     """SimCLR on neighbour pairs."""
 
 
-class GPSBYOL(GraphPairs, METHODS["byol"]):  # type: ignore[misc]
+class GPSBYOL(GraphPairs, METHODS["byol"]):  # type: ignore
     """BYOL on neighbour pairs."""

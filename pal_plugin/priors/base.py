@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pal_plugin.errors import ConfigError, FeatureError
-from pal_plugin.progress import progress as reported
 from pal_plugin.io import cache_folder
 from pal_plugin.priors.store import FeatureStore, load_features, save_features
+from pal_plugin.progress import progress as reported
 from pal_plugin.registry import priors
 
 if TYPE_CHECKING:

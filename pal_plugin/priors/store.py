@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from pal_plugin.errors import FeatureError, ManifestError
 from pal_plugin.arrays import AnyArray, first_bad_row, read_array, read_json, refuse_foreign_folder, write_array
+from pal_plugin.errors import FeatureError, ManifestError
 from pal_plugin.io import atomic_folder
 
 if TYPE_CHECKING:

@@ -31,8 +31,14 @@ def draw(path: Path, profile: str, groups: dict[tuple[str, str], list[dict[str, 
         for axis, (reading, title) in zip(row, READINGS.items(), strict=True):
             _panel(axis, method, runs, reading)
             axis.set_title(f"{title}: {method}, {augmentation}", fontsize=10, loc="left")
-    figure.suptitle(f"GPS-SSL, profile {profile}: CIFAR-10 top-1 in percent, a dot a seed" if _cifar(profile) else
-                    f"GPS-SSL, profile {profile}: top-1 in percent, a dot a seed", fontsize=10, x=0.01, ha="left")
+    figure.suptitle(
+        f"GPS-SSL, profile {profile}: CIFAR-10 top-1 in percent, a dot a seed"
+        if _cifar(profile)
+        else f"GPS-SSL, profile {profile}: top-1 in percent, a dot a seed",
+        fontsize=10,
+        x=0.01,
+        ha="left",
+    )
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", dpi=150)
     plt.close(figure)
@@ -40,7 +46,7 @@ def draw(path: Path, profile: str, groups: dict[tuple[str, str], list[dict[str, 
 
 def _panel(axis: Any, method: str, runs: list[dict[str, Any]], reading: str) -> None:
     names = {"untrained": "untrained", "baseline": method, "gps": f"gps_{method}"}
-    for position, (arm, name) in enumerate(reversed(names.items())):
+    for position, arm in enumerate(reversed(names)):
         of_arm = [run for run in runs if run["arm"] == ("baseline" if arm == "untrained" else arm)]
         scores = [(run["untrained"] if arm == "untrained" else run["metrics"])[reading]["top1"] for run in of_arm]
         mean = sum(scores) / len(scores)

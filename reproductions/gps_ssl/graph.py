@@ -1,4 +1,4 @@
-"""Stage `gps_graph`: each image's k nearest neighbours in the prior's space (exact, L2, un-normalised, as the paper)."""
+"""Stage `gps_graph`: the k nearest neighbours in the prior's space (exact, un-normalised L2, as the paper's)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,12 @@ def main(profile: str, k: int) -> None:
     features = load_features(artifacts(profile, PAPER) / "features", images.manifest)
     graph = knn_graph(features.features, k, manifest=images.manifest)
     graph.save(artifacts(profile, PAPER) / "graph")
-    shares = {"nodes": graph.num_nodes, "edges": graph.num_edges, "k": k, "purity": round(purity(graph, images.labels), 4)}
+    shares = {
+        "nodes": graph.num_nodes,
+        "edges": graph.num_edges,
+        "k": k,
+        "purity": round(purity(graph, images.labels), 4),
+    }
     write_json(results(profile, PAPER) / "graph.json", shares)
 
 

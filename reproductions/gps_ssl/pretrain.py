@@ -1,4 +1,4 @@
-"""Stages `gps_baseline` and `gps_pretrain`: one run of one arm, going on from its scratch checkpoint if there is one."""
+"""Stages `gps_baseline` and `gps_pretrain`: one run of one arm, going on from a scratch checkpoint if it has one."""
 
 from __future__ import annotations
 

@@ -14,7 +14,9 @@ PAPER = "gps_ssl"
 BASELINE, GPS = "baseline", "gps"
 
 
-def config(profile: str, method: str, augmentation: str, arm: str, seed: int, extra: tuple[str, ...] = ()) -> DictConfig:
+def config(
+    profile: str, method: str, augmentation: str, arm: str, seed: int, extra: tuple[str, ...] = ()
+) -> DictConfig:
     """Return the config of one run: both arms have the same networks, optimiser and seed; only the pairs differ.
 
     Args:

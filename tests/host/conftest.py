@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from multiprocessing.context import ForkServerContext
 from typing import Any
 
@@ -29,7 +29,9 @@ METHOD_KWARGS: dict[str, dict[str, Any]] = {
     "simclr": HEAD | {"temperature": 0.2},
     "simsiam": HEAD | PREDICTOR,
     "supcon": HEAD | {"temperature": 0.2},
-    "swav": HEAD | QUEUE | {"num_prototypes": 10, "temperature": 0.1, "epoch_queue_starts": 0}
+    "swav": HEAD
+    | QUEUE
+    | {"num_prototypes": 10, "temperature": 0.1, "epoch_queue_starts": 0}
     | {"freeze_prototypes_epochs": 0},
     "vibcreg": HEAD | {"iternorm": True},
     "vicreg": HEAD,
@@ -73,8 +75,8 @@ def make_config() -> Callable[..., DictConfig]:
 
 
 @pytest.fixture(scope="session")
-def processes() -> Iterator[ForkServerContext]:
+def processes() -> ForkServerContext:
     """A forkserver that has imported torch, Lightning and solo-learn once: a process then starts in a second."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["pal_plugin.train"])
-    yield context
+    return context

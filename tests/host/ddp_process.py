@@ -16,7 +16,7 @@ from pal_plugin.data import Policy, load_digits, pair_loader
 from pal_plugin.host import parse_cfg
 from pal_plugin.methods import find_method
 
-ARGS: dict[str, Any]
+ARGS: dict[str, Any] = globals()["ARGS"]
 
 rank = ARGS["rank"]
 os.environ |= {

@@ -21,7 +21,7 @@ from solo.data.pretrain_dataloader import (  # noqa: E402
 )
 from solo.methods import METHODS  # noqa: E402
 
-ARGS: dict[str, Any]
+ARGS: dict[str, Any] = globals()["ARGS"]
 
 torch.set_num_threads(1)
 cfg = OmegaConf.create(ARGS["cfg"])
@@ -39,7 +39,13 @@ step = type(model).training_step
 
 
 def remember(self: Any, batch: Any, batch_idx: int) -> Any:
-    seen.append({"index": batch[0].tolist(), "targets": batch[2].tolist(), "means": [v.mean((1, 2, 3)).tolist() for v in batch[1]]})
+    seen.append(
+        {
+            "index": batch[0].tolist(),
+            "targets": batch[2].tolist(),
+            "means": [v.mean((1, 2, 3)).tolist() for v in batch[1]],
+        }
+    )
     return step(self, batch, batch_idx)
 
 

@@ -30,7 +30,8 @@ def test_two_processes(
     cfg = OmegaConf.to_container(make_config(method, max_epochs=1, devices=2))
     shared = {"method": method, "cfg": cfg, "port": free_port(), "out": str(tmp_path / "rank")}
     ranks = [
-        processes.Process(target=runpy.run_path, args=(str(SCRIPT), {"ARGS": shared | {"rank": rank}})) for rank in (0, 1)
+        processes.Process(target=runpy.run_path, args=(str(SCRIPT), {"ARGS": shared | {"rank": rank}}))
+        for rank in (0, 1)
     ]
     for process in ranks:
         process.start()

@@ -16,9 +16,22 @@ from pal_plugin.errors import ConfigError
 from pal_plugin.host import METHODS, BaseMethod, BaseMomentumMethod, host_info, parse_cfg
 from pal_plugin.methods import find_method, method_names
 
-RELEASE = (
-    "barlow_twins byol deepclusterv2 dino mocov2plus nnbyol nnclr nnsiam ressl simclr simsiam swav vicreg wmse"
-).split()
+RELEASE = [
+    "barlow_twins",
+    "byol",
+    "deepclusterv2",
+    "dino",
+    "mocov2plus",
+    "nnbyol",
+    "nnclr",
+    "nnsiam",
+    "ressl",
+    "simclr",
+    "simsiam",
+    "swav",
+    "vicreg",
+    "wmse",
+]
 MOMENTUM = [name for name in METHODS if issubclass(METHODS[name], BaseMomentumMethod)]
 MakeConfig = Callable[..., DictConfig]
 
@@ -74,8 +87,10 @@ def test_trains(
     assert all(torch.isfinite(value).all() for value in after.values() if value.is_floating_point())
     assert not torch.equal(before["classifier.weight"], after["classifier.weight"])
     if method != "deepclusterv2":  # its first epoch has no assignments yet
-        assert not torch.equal(before["backbone.layer4.0.conv1.weight" if method != "mae" else "backbone.cls_token"],
-                               after["backbone.layer4.0.conv1.weight" if method != "mae" else "backbone.cls_token"])
+        assert not torch.equal(
+            before["backbone.layer4.0.conv1.weight" if method != "mae" else "backbone.cls_token"],
+            after["backbone.layer4.0.conv1.weight" if method != "mae" else "backbone.cls_token"],
+        )
     assert 0 <= trainer.callback_metrics["val_knn_acc1"] <= 100
     if method in MOMENTUM:
         assert not torch.equal(before["momentum_classifier.weight"], after["momentum_classifier.weight"])
@@ -117,7 +132,10 @@ def test_checkpoints_have_mains_names(make_config: MakeConfig) -> None:
     assert not roots & {"encoder", "momentum_encoder"}
 
 
-@pytest.mark.parametrize(("stem", "kernel", "padding", "pooled"), [("cifar", 3, 2, False), ("imagenet", 7, 3, True), ("no_maxpool", 7, 3, False)])
+@pytest.mark.parametrize(
+    ("stem", "kernel", "padding", "pooled"),
+    [("cifar", 3, 2, False), ("imagenet", 7, 3, True), ("no_maxpool", 7, 3, False)],
+)
 def test_stem(stem: str, kernel: int, padding: int, pooled: bool, make_config: MakeConfig) -> None:
     module = METHODS["byol"](parse_cfg(make_config("byol", backbone={"stem": stem})))
     for backbone in (module.backbone, module.momentum_backbone):

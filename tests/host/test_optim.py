@@ -55,14 +55,14 @@ def test_lars_equals_the_loop(clip: bool, exclude: bool) -> None:
 
 @pytest.mark.skipif(host_info().kind == "release", reason="main's own LARS and schedule are the reference")
 def test_lars_and_schedule_equal_mains() -> None:
-    from solo.utils.lars import LARS as Reference  # noqa: N814
+    from solo.utils import lars
     from solo.utils.lr_scheduler import LinearWarmupCosineAnnealingLR
 
     torch.manual_seed(0)
     weights = [torch.randn(4, 3), torch.randn(5)]
     rates: list[list[float]] = [[], []]
     ends = []
-    for which, kind in enumerate((LARS, Reference)):
+    for which, kind in enumerate((LARS, lars.LARS)):
         parameters = [torch.nn.Parameter(w.clone()) for w in weights]
         options = {"eta": 0.02, "clip_lr": True, "exclude_bias_n_norm": True, "momentum": 0.9, "weight_decay": 1e-4}
         optimizer = kind(parameters, lr=0.4, **options)
@@ -86,7 +86,11 @@ def test_lars_and_schedule_equal_mains() -> None:
 
 def test_schedule_in_closed_form() -> None:
     parameters = [torch.nn.Parameter(torch.zeros(1)) for _ in range(3)]
-    groups = [{"params": [parameters[0]]}, {"params": [parameters[1]], "lr": 0.1}, {"params": [parameters[2]], "lr": 7.0}]
+    groups = [
+        {"params": [parameters[0]]},
+        {"params": [parameters[1]], "lr": 0.1},
+        {"params": [parameters[2]], "lr": 7.0},
+    ]
     optimizer = torch.optim.SGD(groups, lr=0.4)
     schedule = WarmupCosine(optimizer, 4, 20, warmup_start_lr=0.01, min_lr=0.002, constant_groups=[2])
     seen = []

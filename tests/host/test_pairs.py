@@ -53,7 +53,9 @@ def test_the_probe_reads_the_label_of_the_image_shown(make_config: MakeConfig) -
     module = make("gps_simclr", make_config("gps_simclr"))
     pictures = views()
     targets = torch.stack([torch.arange(8) % 3, (torch.arange(8) + 1) % 3], dim=1)
-    logits = [module.base_forward(x)["logits"] if hasattr(module, "base_forward") else module(x)["logits"] for x in pictures]
+    logits = [
+        module.base_forward(x)["logits"] if hasattr(module, "base_forward") else module(x)["logits"] for x in pictures
+    ]
     expected = sum(F.cross_entropy(logit, targets[:, view]) for view, logit in enumerate(logits)) / 2
     seen: dict[str, torch.Tensor] = {}
     module.log_dict = lambda metrics, **_: seen.update(metrics)
@@ -68,7 +70,9 @@ def test_a_plain_method_on_a_graph_probes_the_anchor_only(make_config: MakeConfi
     module.log_dict = lambda metrics, **_: seen.update({k: v for k, v in metrics.items() if k not in seen})
     labels = torch.arange(8) % 3
     pictures = views()
-    logits = module.base_forward(pictures[0])["logits"] if hasattr(module, "base_forward") else module(pictures[0])["logits"]
+    logits = (
+        module.base_forward(pictures[0])["logits"] if hasattr(module, "base_forward") else module(pictures[0])["logits"]
+    )
     module.training_step([torch.arange(8), pictures, labels], 0)
     torch.testing.assert_close(seen["train_class_loss"], F.cross_entropy(logits, labels))
 

@@ -1,0 +1,1 @@
+"""Optimisers with the settings that solo-learn's CIFAR configs give them."""

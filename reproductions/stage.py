@@ -1,12 +1,11 @@
-"""What every stage's command line shares: options by name, and our errors as one paragraph with exit status 2."""
+"""What every stage's command line shares: options by name, and errors as `pal` says them."""
 
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable
 
-from pal_plugin.errors import PalError
+from pal_plugin.cli import guarded
 
 OPTIONS: dict[str, type] = {
     "profile": str,
@@ -29,11 +28,10 @@ def run(stage: Callable[..., None], *options: str) -> None:
     parser = argparse.ArgumentParser(description=(stage.__doc__ or "").splitlines()[0])
     for option in options:
         parser.add_argument(f"--{option}", type=OPTIONS[option], required=True)
-    try:
-        stage(**vars(parser.parse_args()))
-    except PalError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from error
-    except KeyboardInterrupt:
-        print("error: interrupted; run the same command again to go on from here", file=sys.stderr)
-        raise SystemExit(2) from None
+    arguments = vars(parser.parse_args())
+
+    def work() -> int:
+        stage(**arguments)
+        return 0
+
+    raise SystemExit(guarded(work))

@@ -1,1 +1,0 @@
-"""Optimisers with the settings that solo-learn's CIFAR configs give them."""

@@ -1,0 +1,59 @@
+"""What the README says is true: its code runs, its configs exist, its numbers are those of the result files."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from pal_plugin.cli import main
+from pal_plugin.launch import config_names
+from pal_plugin.methods import method_names
+from reproductions.readme import refreshed
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
+
+
+def test_the_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PAL_CACHE", str(tmp_path))
+    names: dict[str, object] = {}
+    for block in blocks("python"):
+        exec(compile(block, "README.md", "exec"), names)
+    index, views, targets = names["index"], names["views"], names["targets"]
+    assert (index.shape, views[1].shape, targets.shape) == ((16, 2), (16, 3, 32, 32), (16, 2))
+
+
+def test_configs_and_methods_exist() -> None:
+    assert set(re.findall(r"--config-name (\w+)", TEXT)) <= set(config_names())
+    rows = re.findall(r"^\| ([^|]*`[^|]*) \|.*\| (`\w+`|the same names) \|", TEXT, re.MULTILINE)
+    named = {name for cells in rows for name in re.findall(r"`(\w+)`", " ".join(cells))}
+    assert named == set(config_names())
+    assert named <= set(method_names())
+
+
+def test_the_commands_are_the_command_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [line for block in blocks("bash") for line in block.splitlines() if line.startswith("uv run pal ")]
+    commands = [shlex.split(line, comments=True)[3:] for line in lines]
+    assert {command[0] for command in commands} >= {"train", "embed", "graph", "eval"}
+    for command in commands:
+        if command[0] != "train":
+            words = [word for word in command if not word.startswith("-")]
+            with pytest.raises(SystemExit) as stop:
+                main([*command[: 2 if words[0] in ("graph", "eval") else 1], "--help"])
+            assert stop.value.code == 0
+
+
+def test_the_tables_are_the_result_files() -> None:
+    assert refreshed(TEXT, ROOT) == TEXT
+
+
+def test_links_and_pictures_exist() -> None:
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", TEXT):
+        assert (ROOT / target).exists(), target

@@ -29,20 +29,21 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 class Checkpoints(Callback):
     """Keeps `last.ckpt` in the run's folder, from which the run can go on exactly.
 
-    Beside Lightning's state it holds the resolved config, and the cursor: epoch and batch that come next.
+    Beside Lightning's state it holds what the run is, and the cursor: epoch and batch that come next.
 
     Args:
         folder: the run's folder.
-        config: the resolved config, as plain containers.
+        identity: what a checkpoint has to agree in to be gone on from: `config` (resolved, as plain containers), and
+            the digests of `dataset` and `graph`.
         every_n_epochs: how often at the end of an epoch; the last epoch is always kept.
         every_n_steps: how often within an epoch, in batches; None for never.
     """
 
     def __init__(
-        self, folder: Path, config: dict[str, Any], *, every_n_epochs: int = 1, every_n_steps: int | None = None
+        self, folder: Path, identity: dict[str, Any], *, every_n_epochs: int = 1, every_n_steps: int | None = None
     ) -> None:
         self.path = folder / LAST
-        self.config = config
+        self.identity = identity
         self.every_n_epochs = every_n_epochs
         self.every_n_steps = every_n_steps
         self._cursor = (0, 0)
@@ -60,9 +61,8 @@ class Checkpoints(Callback):
             self._save(trainer, (done, 0))
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Add config and cursor."""
-        checkpoint["config"] = self.config
-        checkpoint["cursor"] = self._cursor
+        """Add identity and cursor."""
+        checkpoint.update(self.identity, cursor=self._cursor)
 
     def _save(self, trainer: Trainer, cursor: tuple[int, int]) -> None:
         self._cursor = cursor

@@ -33,7 +33,8 @@ from pal_plugin.priors import embed, make_prior
 MODEL = "model.ckpt"
 METRICS = "metrics.json"
 # What two configs of one run may differ in: where it writes and what it says.
-FREE_KEYS = ("run_dir", "resume", "checkpoint", "logger", "limit_train_batches", "name")
+FREE_KEYS = ("run_dir", "resume", "checkpoint", "logger", "name", "data.root", "data.num_workers")
+IDENTITY = ("config", "dataset", "graph")
 
 
 def compose(config_name: str, overrides: list[str] | None = None) -> DictConfig:
@@ -66,11 +67,15 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     module = build(cfg)
     data = PairData(cfg, pair_batch=module.wants_pair_batch)
     module.anchor_probe_only = data.graph is not None and not module.wants_pair_batch
-    config = plain(cfg)
-    resume = _checkpoint_to_resume(cfg, config, folder)
+    identity: dict[str, Any] = {
+        "config": plain(cfg),
+        "dataset": data.dataset.manifest.digest,
+        "graph": None if data.graph is None else data.graph.digest,
+    }
+    resume = _checkpoint_to_resume(cfg, identity, folder)
     if resume is not None:
         data.cursor = tuple(load_checkpoint(resume)["cursor"])
-    trainer = make_trainer(cfg, config, folder)
+    trainer = make_trainer(cfg, identity, folder)
     _say_what(cfg, data, folder, resume)
     try:
         trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
@@ -78,7 +83,7 @@ def train(cfg: DictConfig) -> dict[str, Any]:
         raise KeyboardInterrupt from stop
     metrics = _final_metrics(trainer, time.monotonic() - begun)
     if trainer.is_global_zero:
-        export(module, config, folder / MODEL)
+        export(module, identity["config"], folder / MODEL)
         write_json(folder / METRICS, metrics)
     return {**metrics, "run_dir": str(folder)}
 
@@ -151,11 +156,11 @@ def make_graph(graph: DictConfig, dataset: ImageDataset) -> SimilarityGraph:
     )
 
 
-def make_trainer(cfg: DictConfig, config: dict[str, Any], folder: Path) -> Trainer:
-    """Return Lightning's trainer for a run in `folder`."""
+def make_trainer(cfg: DictConfig, identity: dict[str, Any], folder: Path) -> Trainer:
+    """Return Lightning's trainer for a run in `folder`; for `identity` see `Checkpoints`."""
     bar = sys.stderr.isatty()
     callbacks: list[Any] = [
-        Checkpoints(folder, config, **cfg.checkpoint),
+        Checkpoints(folder, identity, **cfg.checkpoint),
         ProgressLines(bar=bar),
         LearningRateMonitor(logging_interval="step"),
         *([TQDMProgressBar()] if bar else []),
@@ -218,7 +223,8 @@ def _precision(cfg: DictConfig) -> Any:
         return str(cfg.precision)
     if cfg.accelerator != "cpu" and torch.cuda.is_available():
         return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
-    return "bf16-mixed" if torch.cpu._is_avx512_bf16_supported() else "32-true"
+    fast = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)  # older PyTorches cannot tell
+    return "bf16-mixed" if fast() else "32-true"
 
 
 def _run_folder(cfg: DictConfig) -> Path:
@@ -232,7 +238,7 @@ def _run_folder(cfg: DictConfig) -> Path:
     return folder
 
 
-def _checkpoint_to_resume(cfg: DictConfig, config: dict[str, Any], folder: Path) -> Path | None:
+def _checkpoint_to_resume(cfg: DictConfig, identity: dict[str, Any], folder: Path) -> Path | None:
     if cfg.resume is None:
         return None
     automatic = cfg.resume == "auto"
@@ -240,11 +246,11 @@ def _checkpoint_to_resume(cfg: DictConfig, config: dict[str, Any], folder: Path)
     if automatic and not path.exists():
         return None
     checkpoint = load_checkpoint(path)
-    if not {"config", "cursor", "loops"} <= checkpoint.keys():
+    if not {*IDENTITY, "cursor", "loops"} <= checkpoint.keys():
         raise CheckpointError(
             f"The checkpoint {path} holds no run to go on with", "Name a last.ckpt that pal train wrote"
         )
-    changed = _differences(checkpoint["config"], config)
+    changed = _differences({key: checkpoint[key] for key in IDENTITY}, identity)
     if not changed:
         return path
     if automatic:
@@ -257,10 +263,12 @@ def _checkpoint_to_resume(cfg: DictConfig, config: dict[str, Any], folder: Path)
 
 
 def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """Return `key: old → new` of every setting in which two configs of one run may not differ."""
+    """Return `key: old → new` of all that has to be the same in one run and is not."""
     before, after = _flat(old), _flat(new)
-    keys = sorted(key for key in before.keys() | after.keys() if key.split(".")[0] not in FREE_KEYS)
-    return [f"{key}: {before.get(key)} → {after.get(key)}" for key in keys if before.get(key) != after.get(key)]
+    free = tuple(f"config.{key}." for key in FREE_KEYS)
+    keys = sorted(key for key in before.keys() | after.keys() if not f"{key}.".startswith(free))
+    changed = [key for key in keys if before.get(key) != after.get(key)]
+    return [f"{key.removeprefix('config.')}: {before.get(key)} → {after.get(key)}" for key in changed]
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -112,6 +113,14 @@ class SimilarityGraph:
     def num_nodes(self) -> int:
         """N, the number of samples."""
         return self.indptr.size - 1
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the edges and their weights: equal graphs, however made, have equal digests."""
+        content = hashlib.sha256()
+        for array in (self.indptr, self.indices, self.weights):
+            content.update(np.ascontiguousarray(array).data)
+        return content.hexdigest()
 
     @property
     def num_edges(self) -> int:

@@ -53,18 +53,21 @@ class ReleaseNames(nn.Module):
     The release's code goes on reading and assigning `encoder` and `momentum_encoder`.
     """
 
+    backbone: nn.Module
+    momentum_backbone: nn.Module
+
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(_RENAMED.get(name, name), value)
 
     @property
     def encoder(self) -> nn.Module:
         """The release's name of `backbone`."""
-        return self._modules["backbone"]  # type: ignore[return-value]
+        return self.backbone
 
     @property
     def momentum_encoder(self) -> nn.Module:
         """The release's name of `momentum_backbone`."""
-        return self._modules["momentum_backbone"]  # type: ignore[return-value]
+        return self.momentum_backbone
 
 
 class Whitening2d(nn.Module):

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
-from pathlib import Path
 from typing import Any
 
 from pal_plugin.data import ImageDataset
 from pal_plugin.evaluation import encode, knn_accuracy, linear_probe
 from pal_plugin.host import load_backbone
 from pal_plugin.io import write_json
-from pal_plugin.train import METRICS, build
-from reproductions.gps_ssl.settings import PAPER, checkpoint, config, dataset, result, run_name
-from reproductions.layout import scratch
+from pal_plugin.train import METRICS, MODEL, build
+from reproductions.gps_ssl.settings import PAPER, config, dataset, result, run_folder, run_name
 from reproductions.provenance import provenance
 from reproductions.stage import run
 
@@ -23,7 +22,8 @@ def main(profile: str, method: str, augmentation: str, arm: str, seed: int) -> N
     begun = time.monotonic()
     name = run_name(method, augmentation, arm, seed)
     train, test = dataset(profile, "train"), dataset(profile, "test")
-    trained, _ = load_backbone(checkpoint(profile, name))
+    folder = run_folder(profile, name)
+    trained, _ = load_backbone(folder / MODEL)
     untrained = build(config(profile, method, augmentation, arm, seed)).backbone
     content = {
         "paper": PAPER,
@@ -32,13 +32,15 @@ def main(profile: str, method: str, augmentation: str, arm: str, seed: int) -> N
         "method": method if arm == "baseline" else f"{arm}_{method}",
         "augmentation": augmentation,
         "seed": seed,
+        "data": train.name,
         "images": {"train": len(train), "test": len(test)},
         "metrics": scores(trained, train, test),
         "untrained": scores(untrained, train, test),
-        "wall_s": _training_time(scratch(profile, PAPER) / name),
+        "wall_s": json.loads((folder / METRICS).read_text(encoding="utf-8"))["wall_s"],
         "evaluation_s": round(time.monotonic() - begun, 1),
         **provenance(),
     }
+    shutil.copyfile(folder / "curve.csv", result(profile, name).with_suffix(".csv"))
     write_json(result(profile, name), content)
 
 
@@ -53,11 +55,6 @@ def scores(backbone: Any, train: ImageDataset, test: ImageDataset) -> dict[str, 
 
 def _rounded(metrics: Any) -> dict[str, Any]:
     return {key: round(value, 2) if isinstance(value, float) else value for key, value in metrics.items()}
-
-
-def _training_time(folder: Path) -> float | None:
-    file = folder / METRICS
-    return json.loads(file.read_text(encoding="utf-8"))["wall_s"] if file.is_file() else None
 
 
 if __name__ == "__main__":

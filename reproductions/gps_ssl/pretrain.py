@@ -5,9 +5,11 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from pal_plugin.io import atomic_path
-from pal_plugin.train import MODEL, train
-from reproductions.gps_ssl.settings import PAPER, checkpoint, config, run_name
+from pal_plugin.callbacks import LAST
+from pal_plugin.io import atomic_folder
+from pal_plugin.train import METRICS, MODEL, train
+from reproductions.curves import write_curve
+from reproductions.gps_ssl.settings import PAPER, config, run_folder, run_name
 from reproductions.layout import scratch
 from reproductions.stage import run
 
@@ -16,9 +18,16 @@ def main(profile: str, method: str, augmentation: str, arm: str, seed: int) -> N
     """Pretrain one arm with one seed."""
     name = run_name(method, augmentation, arm, seed)
     folder = scratch(profile, PAPER) / name
-    metrics = train(config(profile, method, augmentation, arm, seed, (f"run_dir={folder}", "resume=auto")))
-    with atomic_path(checkpoint(profile, name)) as temporary:
-        shutil.copyfile(Path(metrics["run_dir"]) / MODEL, temporary)
+    if not (folder / LAST).exists():  # nothing to go on from: no logs of an older run either
+        shutil.rmtree(folder, ignore_errors=True)
+    done = Path(
+        train(config(profile, method, augmentation, arm, seed, (f"run_dir={folder}", "resume=auto")))["run_dir"]
+    )
+    with atomic_folder(run_folder(profile, name)) as out:
+        shutil.copyfile(done / MODEL, out / MODEL)
+        shutil.copyfile(done / METRICS, out / METRICS)
+        write_curve(out / "curve.csv", done, name)
+    (folder / LAST).unlink()  # finished: when DVC runs this stage again, it is to train
 
 
 if __name__ == "__main__":

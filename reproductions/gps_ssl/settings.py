@@ -47,9 +47,9 @@ def run_name(method: str, augmentation: str, arm: str, seed: int) -> str:
     return f"{method}-{augmentation}-{arm}-{seed}"
 
 
-def checkpoint(profile: str, run: str) -> Path:
-    """Return where the final networks of a run are."""
-    return artifacts(profile, PAPER) / f"{run}.ckpt"
+def run_folder(profile: str, run: str) -> Path:
+    """Return the folder of a finished run: `model.ckpt`, `metrics.json`, `curve.csv`."""
+    return artifacts(profile, PAPER) / run
 
 
 def result(profile: str, run: str) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,9 +11,10 @@ from typing import Any
 import yaml
 
 from pal_plugin.io import atomic_path, write_json
+from reproductions.curves import join_curves
 from reproductions.gps_ssl.figure import draw
 from reproductions.gps_ssl.settings import BASELINE, GPS, PAPER
-from reproductions.layout import ROOT, results, scratch
+from reproductions.layout import ROOT, results
 from reproductions.stage import run
 
 Result = dict[str, Any]
@@ -33,7 +33,7 @@ def main(profile: str) -> None:
     write_json(folder / f"{PAPER}.json", summary)
     with atomic_path(folder / f"{PAPER}.md") as temporary:
         temporary.write_text(text, encoding="utf-8")
-    write_curves(folder / f"{PAPER}_curves.csv", runs, scratch(profile, PAPER))
+    join_curves(folder / f"{PAPER}_curves.csv", [results(profile, PAPER) / f"{run['run']}.csv" for run in runs])
     draw(folder / f"{PAPER}.png", profile, groups)
     print(f"\n{text}\nwritten to {folder / PAPER}.md, .json, .png")
 
@@ -113,28 +113,6 @@ def table(profile: str, method: str, augmentation: str, runs: list[Result], clai
 def label(arm: str, method: str) -> str:
     """Return what a reader calls an arm."""
     return {"untrained": "untrained network", BASELINE: method, GPS: f"gps_{method}"}[arm]
-
-
-def write_curves(path: Path, runs: list[Result], folder: Path) -> None:
-    """Write every run's loss per step, as its CSV logs have it, in one file for `dvc plots`."""
-    rows = [row for run in runs for row in losses(folder / run["run"], run["run"])]
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, ["run", "step", "loss"])
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def losses(folder: Path, name: str) -> list[dict[str, Any]]:
-    """Return the method's own loss at each logged step of a run, over all parts of a resumed run."""
-    found: dict[int, float] = {}
-    parts = sorted(folder.glob("csv/version_*/metrics.csv"), key=lambda file: int(file.parent.name.split("_")[1]))
-    for part in parts:
-        with part.open(encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                key = next((k for k in row if k in ("train_nce_loss_step", "train_neg_cos_sim_step") and row[k]), None)
-                if key:
-                    found[int(row["step"])] = round(float(row[key]), 4)
-    return [{"run": name, "step": step, "loss": loss} for step, loss in sorted(found.items())]
 
 
 if __name__ == "__main__":

@@ -9,10 +9,12 @@ from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from pal_plugin.errors import CheckpointError
+from pal_plugin.graph import SimilarityGraph
 from pal_plugin.host import load_checkpoint
 from pal_plugin.train import compose, train
 
@@ -129,6 +131,19 @@ def test_another_run_is_not_resumed(tmp_path: Path) -> None:
     metrics = train(compose("simclr", [*small, "seed=1"]))  # no resume: a folder of its own
     assert Path(metrics["run_dir"]).name == "a-2"
     assert last.read_bytes() == before
+
+
+def test_a_run_on_another_graph_is_not_resumed(tmp_path: Path) -> None:
+    """The graph's path says nothing of its edges: a run is not gone on with when they have changed."""
+    graph = tmp_path / "graph"
+    small = [*SMALL, "max_epochs=1", "graph=file", f"graph.path={graph}", f"run_dir={tmp_path / 'run'}"]
+    SimilarityGraph.from_edges(64, range(64), np.arange(64)[::-1]).save(graph)
+    train(compose("gps_simclr", small))
+    resume = f"resume={tmp_path / 'run' / 'last.ckpt'}"
+    assert train(compose("gps_simclr", [*small, resume]))["steps"] == 8  # finished: nothing is left to do
+    SimilarityGraph.from_edges(64, range(64), np.roll(np.arange(64), 1)).save(graph)
+    with pytest.raises(CheckpointError, match="belongs to another run: graph:"):
+        train(compose("gps_simclr", [*small, resume]))
 
 
 def test_a_truncated_checkpoint_is_named(tmp_path: Path) -> None:

@@ -31,14 +31,9 @@ def draw(path: Path, profile: str, groups: dict[tuple[str, str], list[dict[str, 
         for axis, (reading, title) in zip(row, READINGS.items(), strict=True):
             _panel(axis, method, runs, reading)
             axis.set_title(f"{title}: {method}, {augmentation}", fontsize=10, loc="left")
-    figure.suptitle(
-        f"GPS-SSL, profile {profile}: CIFAR-10 top-1 in percent, a dot a seed"
-        if _cifar(profile)
-        else f"GPS-SSL, profile {profile}: top-1 in percent, a dot a seed",
-        fontsize=10,
-        x=0.01,
-        ha="left",
-    )
+    data = next(iter(groups.values()))[0]["data"]
+    title = f"GPS-SSL on {data}, profile {profile}: top-1 in percent, a dot a seed"
+    figure.suptitle(title, fontsize=10, x=0.01, ha="left")
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", dpi=150)
     plt.close(figure)
@@ -56,7 +51,3 @@ def _panel(axis: Any, method: str, runs: list[dict[str, Any]], reading: str) -> 
     axis.set_yticks(range(len(names)), list(reversed(names.values())), fontsize=9)
     axis.set_xlim(0, 100)
     axis.spines[["top", "right"]].set_visible(False)
-
-
-def _cifar(profile: str) -> bool:
-    return profile != "debug"

@@ -20,9 +20,8 @@ def main(profile: str, method: str, augmentation: str, arm: str, seed: int) -> N
     folder = scratch(profile, PAPER) / name
     if not (folder / LAST).exists():  # nothing to go on from: no logs of an older run either
         shutil.rmtree(folder, ignore_errors=True)
-    done = Path(
-        train(config(profile, method, augmentation, arm, seed, (f"run_dir={folder}", "resume=auto")))["run_dir"]
-    )
+    cfg = config(profile, method, augmentation, arm, seed, (f"run_dir={folder}", "resume=auto"))
+    done = Path(train(cfg)["run_dir"])
     with atomic_folder(run_folder(profile, name)) as out:
         shutil.copyfile(done / MODEL, out / MODEL)
         shutil.copyfile(done / METRICS, out / METRICS)

@@ -88,7 +88,7 @@ def table(profile: str, method: str, augmentation: str, runs: list[Result], clai
     paper = {arm: "not available" if claim is None or arm not in claim else f"{claim[arm]['value']}" for arm in ARMS}
     shown = runs[0]
     head = [
-        f"### {method}, {augmentation}, profile `{profile}`",
+        f"### {method} on {shown['data']}, {augmentation}, profile `{profile}`",
         "",
         f"{shown['images']['train']} training images, {shown['images']['test']} test images, top-1 in percent, "
         f"mean ± standard deviation over seeds; {shown['hardware']}; commit {shown['commit']}.",

@@ -20,9 +20,8 @@ ONE_STEP = ["profile=debug", "data.subset=128", "max_epochs=1", "validation.enab
 
 
 @pytest.fixture(autouse=True)
-def one_thread_and_own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PAL_CACHE", str(tmp_path / "cache"))
-    torch.set_num_threads(1)
 
 
 @pytest.mark.parametrize("profile", PROFILES)

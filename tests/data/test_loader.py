@@ -80,8 +80,9 @@ def test_every_anchor_once_an_epoch_in_another_order(digits, drop_last):
 
 @pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")
-def test_workers_change_nothing(digits, workers):
+def test_workers_change_nothing(digits, workers, request):
     """Nor does it matter that this process computes with two threads and a worker with one."""
+    request.addfinalizer(lambda: torch.set_num_threads(1))
     torch.set_num_threads(2)
     part = digits.subset(200, 0)
     graph = random_graph(part)

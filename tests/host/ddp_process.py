@@ -27,7 +27,6 @@ os.environ |= {
     "LOCAL_RANK": str(rank),
     "RANK": str(rank),
 }
-torch.set_num_threads(1)
 torch.manual_seed(0)
 module = find_method(ARGS["method"])(parse_cfg(OmegaConf.create(ARGS["cfg"])))
 policies = [Policy(crop_size=8, num_crops=2)]

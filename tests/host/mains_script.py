@@ -8,7 +8,6 @@ import pal_plugin
 
 pal_plugin.register()
 
-import torch  # noqa: E402
 from lightning.pytorch import Trainer, seed_everything  # noqa: E402
 from omegaconf import OmegaConf  # noqa: E402
 from solo.args.pretrain import parse_cfg  # noqa: E402
@@ -23,7 +22,6 @@ from solo.methods import METHODS  # noqa: E402
 
 ARGS: dict[str, Any] = globals()["ARGS"]
 
-torch.set_num_threads(1)
 cfg = OmegaConf.create(ARGS["cfg"])
 OmegaConf.set_struct(cfg, False)
 cfg = parse_cfg(cfg)

@@ -9,8 +9,6 @@ import signal
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from pal_plugin.host import BaseMethod
 from pal_plugin.train import compose, train
 
@@ -47,7 +45,6 @@ def kill_in_save(number: int) -> None:
     Path.write_bytes = half  # type: ignore[method-assign]
 
 
-torch.set_num_threads(1)
 if ARGS["kill_at_batch"] is not None:
     kill_at_batch(ARGS["kill_at_batch"])
 if ARGS["kill_in_save"] is not None:

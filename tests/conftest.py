@@ -1,6 +1,11 @@
-"""One thread for every test and for the processes it starts: the arrays are tiny, and the tests run side by side."""
+"""What every test relies on."""
 
-import os
+from __future__ import annotations
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch, faiss and BLAS are first imported
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+import signal
+
+
+def pytest_configure() -> None:
+    # A shell starts background jobs with Ctrl-C ignored, and child processes inherit that: `.ci/run &` would make every
+    # test of an interrupt wait in vain.
+    signal.signal(signal.SIGINT, signal.default_int_handler)

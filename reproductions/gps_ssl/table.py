@@ -69,7 +69,8 @@ def summarise(runs: list[Result]) -> dict[str, Any]:
     """Return mean, standard deviation and count of every arm, and the gap's mean and least value over seeds."""
     summary: dict[str, Any] = {}
     for reading in READINGS:
-        summary[reading] = {arm: spread(values(runs, arm, reading)) for arm in ARMS}
+        scores = {arm: values(runs, arm, reading) for arm in ARMS}
+        summary[reading] = {arm: spread(of_arm) for arm, of_arm in scores.items() if of_arm}
         differences = gaps(runs, reading)
         if differences:
             summary[reading]["gap"] = {"mean": round(mean(differences), 2), "least": round(min(differences), 2)}
@@ -98,9 +99,9 @@ def table(profile: str, method: str, augmentation: str, runs: list[Result], clai
     ]
     body = []
     for arm in ARMS:
-        cells = [spread(values(runs, arm, reading)) for reading in READINGS]
-        figures = [f"{cell['mean']:.2f} ± {cell['std']:.2f}" for cell in cells]
-        body.append(f"| {label(arm, method)} | {figures[0]} | {figures[1]} | {cells[0]['seeds']} | {paper[arm]} |")
+        scores = [values(runs, arm, reading) for reading in READINGS]
+        cells = [shown_spread(numbers) for numbers in scores]
+        body.append(f"| {label(arm, method)} | {cells[0]} | {cells[1]} | {len(scores[0])} | {paper[arm]} |")
     differences = [gaps(runs, reading) for reading in READINGS]
     if all(differences):
         ours = [f"{mean(d):+.2f} (least {min(d):+.2f})" for d in differences]
@@ -108,6 +109,14 @@ def table(profile: str, method: str, augmentation: str, runs: list[Result], clai
         body.append(f"| gap | {ours[0]} | {ours[1]} | {len(differences[0])} | {far} |")
     source = [] if claim is None else ["", f"Paper: {claim['setting']}; {claim['gps']['provenance']}."]
     return "\n".join([*head, *body, *source])
+
+
+def shown_spread(numbers: list[float]) -> str:
+    """Return `mean ± standard deviation`, or that there is nothing."""
+    if not numbers:
+        return "not run"
+    summary = spread(numbers)
+    return f"{summary['mean']:.2f} ± {summary['std']:.2f}"
 
 
 def label(arm: str, method: str) -> str:

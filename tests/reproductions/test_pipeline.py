@@ -34,6 +34,7 @@ class Clone:
                 shutil.copy2(ROOT / name, folder / name)
         self.set("profiles", ["debug"])
         self.set("gps_ssl.prior", "pixels")
+        self.set("gps_ssl.seeds", [0])
         self.environment = os.environ | {
             "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
             "PAL_CACHE": str(folder / "cache"),
@@ -80,9 +81,7 @@ def test_end_to_end(clone: Clone) -> None:
     summary = json.loads((results / "gps_ssl.json").read_text())["simclr_flip_only"]
     baseline = json.loads((results / "gps_ssl" / "simclr-flip_only-baseline-0.json").read_text())
     assert baseline["untrained"] == one["untrained"]  # both arms begin with the same weights
-    seeds = [json.loads((results / "gps_ssl" / f"simclr-flip_only-gps-{s}.json").read_text()) for s in (0, 1)]
-    mean = sum(seed["metrics"]["knn"]["top1"] for seed in seeds) / 2
-    assert summary["knn"]["gps"]["mean"] == pytest.approx(mean, abs=0.01)
+    assert summary["knn"]["gps"] == {"mean": one["metrics"]["knn"]["top1"], "std": 0.0, "seeds": 1}
     assert "| gps_simclr |" in (results / "gps_ssl.md").read_text()
     assert "| gps_simclr |" in said
     assert "simclr_flip_only.knn.gps.mean" in clone.run("dvc", "metrics", "show", "--md")
@@ -103,8 +102,7 @@ def test_a_parameter_runs_its_dependents(clone: Clone) -> None:
     said = clone.run("dvc", "repro")
     ran = set(re.findall(r"Running stage '([^']+)'", said))
     gps = {f"gps_{stage}" for stage in ("graph@debug", "table@debug")}
-    gps |= {f"gps_pretrain@debug-simclr-flip_only-{seed}" for seed in (0, 1)}
-    gps |= {f"gps_evaluate@debug-simclr-flip_only-gps-{seed}" for seed in (0, 1)}
+    gps |= {"gps_pretrain@debug-simclr-flip_only-0", "gps_evaluate@debug-simclr-flip_only-gps-0"}
     assert ran == gps
     assert "simclr_flip_only.knn.gps.mean" in clone.run("dvc", "metrics", "diff", "--md")
     assert "gps_ssl.k" in clone.run("dvc", "params", "diff", "--md")
@@ -112,8 +110,8 @@ def test_a_parameter_runs_its_dependents(clone: Clone) -> None:
 
 def test_a_killed_repro_goes_on(clone: Clone) -> None:
     """SIGKILL the whole pipeline in the middle of a pretraining; the next one continues from its scratch checkpoint."""
-    clone.set("gps_ssl.seeds", [0, 1, 2])
-    last = clone.folder / "scratch" / "debug" / "gps_ssl" / "simclr-flip_only-baseline-2" / "last.ckpt"
+    clone.set("gps_ssl.seeds", [0, 1])
+    last = clone.folder / "scratch" / "debug" / "gps_ssl" / "simclr-flip_only-baseline-1" / "last.ckpt"
     process = subprocess.Popen(
         ["dvc", "repro"], cwd=clone.folder, env=clone.environment, start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -125,7 +123,7 @@ def test_a_killed_repro_goes_on(clone: Clone) -> None:
     process.wait()
     assert last.exists()
     lock = yaml.safe_load((clone.folder / "dvc.lock").read_text())
-    assert "gps_baseline@debug-simclr-flip_only-2" not in lock["stages"]
+    assert "gps_baseline@debug-simclr-flip_only-1" not in lock["stages"]
     stages, said = clone.repro()
     assert "going on from epoch 2" in said
     assert stages == {"gps_baseline", "gps_pretrain", "gps_evaluate", "gps_table"}

@@ -1,11 +1,12 @@
-"""What every test relies on."""
+"""One thread for every test and for the processes it starts: the arrays are tiny, and the tests run side by side."""
 
-from __future__ import annotations
-
+import os
 import signal
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch, faiss and BLAS are first imported
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def pytest_configure() -> None:
-    # A shell starts background jobs with Ctrl-C ignored, and child processes inherit that: `.ci/run &` would make every
-    # test of an interrupt wait in vain.
+    """Receive Ctrl-C: a shell starts background jobs with it ignored, and the processes that tests start inherit that."""
     signal.signal(signal.SIGINT, signal.default_int_handler)

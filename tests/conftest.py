@@ -8,5 +8,5 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def pytest_configure() -> None:
-    """Receive Ctrl-C: a shell starts background jobs with it ignored, and the processes that tests start inherit that."""
+    """Receive Ctrl-C: a shell starts background jobs with it ignored, and what they start inherits that."""
     signal.signal(signal.SIGINT, signal.default_int_handler)

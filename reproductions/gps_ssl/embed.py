@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pal_plugin.priors import embed, make_prior
-from reproductions.gps_ssl.settings import PAPER, dataset
+from reproductions.gps_ssl.names import PAPER
+from reproductions.gps_ssl.settings import dataset
 from reproductions.layout import artifacts
 from reproductions.stage import run
 

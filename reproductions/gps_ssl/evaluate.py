@@ -12,7 +12,8 @@ from pal_plugin.evaluation import encode, knn_accuracy, linear_probe
 from pal_plugin.host import load_backbone
 from pal_plugin.io import write_json
 from pal_plugin.train import METRICS, MODEL, build
-from reproductions.gps_ssl.settings import PAPER, config, dataset, result, run_folder, run_name
+from reproductions.gps_ssl.names import PAPER, result, run_folder, run_name
+from reproductions.gps_ssl.settings import config, dataset
 from reproductions.provenance import provenance
 from reproductions.stage import run
 

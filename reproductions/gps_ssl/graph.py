@@ -5,7 +5,8 @@ from __future__ import annotations
 from pal_plugin.graph import knn_graph, purity
 from pal_plugin.io import write_json
 from pal_plugin.priors import load_features
-from reproductions.gps_ssl.settings import PAPER, dataset
+from reproductions.gps_ssl.names import PAPER
+from reproductions.gps_ssl.settings import dataset
 from reproductions.layout import artifacts, results
 from reproductions.stage import run
 

@@ -9,7 +9,8 @@ from pal_plugin.callbacks import LAST
 from pal_plugin.io import atomic_folder
 from pal_plugin.train import METRICS, MODEL, train
 from reproductions.curves import write_curve
-from reproductions.gps_ssl.settings import PAPER, config, run_folder, run_name
+from reproductions.gps_ssl.names import PAPER, run_folder, run_name
+from reproductions.gps_ssl.settings import config
 from reproductions.layout import scratch
 from reproductions.stage import run
 

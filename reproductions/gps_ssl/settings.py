@@ -8,10 +8,8 @@ from omegaconf import DictConfig
 
 from pal_plugin.data import ImageDataset, load_dataset
 from pal_plugin.train import compose
-from reproductions.layout import artifacts, results
-
-PAPER = "gps_ssl"
-BASELINE, GPS = "baseline", "gps"
+from reproductions.gps_ssl.names import BASELINE, PAPER
+from reproductions.layout import artifacts
 
 
 def config(
@@ -40,18 +38,3 @@ def dataset(profile: str, split: str) -> ImageDataset:
     images = load_dataset(cfg.data.dataset, split, root=root)
     wanted = cfg.data.subset
     return images if split == "test" or wanted is None else images.subset(wanted, cfg.data.subset_seed)
-
-
-def run_name(method: str, augmentation: str, arm: str, seed: int) -> str:
-    """Return the name of a run, which is also the stem of its files."""
-    return f"{method}-{augmentation}-{arm}-{seed}"
-
-
-def run_folder(profile: str, run: str) -> Path:
-    """Return the folder of a finished run: `model.ckpt`, `metrics.json`, `curve.csv`."""
-    return artifacts(profile, PAPER) / run
-
-
-def result(profile: str, run: str) -> Path:
-    """Return where the metrics of a run are."""
-    return results(profile, PAPER) / f"{run}.json"

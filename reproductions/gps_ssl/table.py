@@ -13,7 +13,7 @@ import yaml
 from pal_plugin.io import atomic_path, write_json
 from reproductions.curves import join_curves
 from reproductions.gps_ssl.figure import draw
-from reproductions.gps_ssl.settings import BASELINE, GPS, PAPER
+from reproductions.gps_ssl.names import BASELINE, GPS, PAPER
 from reproductions.layout import ROOT, results
 from reproductions.stage import run
 

@@ -10,6 +10,8 @@ from importlib.resources import files
 from typing import Any
 
 import hydra
+from hydra import compose as hydra_compose
+from hydra import initialize_config_module
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
@@ -27,6 +29,17 @@ def config_names() -> list[str]:
     folder = files("pal_plugin.conf")
     names = (entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
     return sorted(name for name in names if name != SHARED)
+
+
+def compose(config_name: str, overrides: list[str] | None = None) -> DictConfig:
+    """Compose a config of ours by name, as the command line does.
+
+    Args:
+        config_name: for example `gps_simclr`.
+        overrides: Hydra overrides, for example `["profile=debug", "seed=1"]`.
+    """
+    with initialize_config_module("pal_plugin.conf", version_base="1.3"):
+        return hydra_compose(config_name, overrides or [])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -94,12 +107,9 @@ def _explained(error: Exception, name: str | None) -> ConfigError:
 
 
 def _options(name: str | None) -> list[str]:
-    if name not in config_names():
+    if name is None or name not in config_names():
         return []
-    from hydra import compose, initialize_config_module
-
-    with initialize_config_module("pal_plugin.conf", version_base="1.3"):
-        return _keys(compose(name))
+    return _keys(compose(name))
 
 
 def _keys(cfg: Any, prefix: str = "") -> list[str]:

@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra import compose as hydra_compose
-from hydra import initialize_config_module
 from lightning.pytorch import LightningDataModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import LearningRateMonitor, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger
@@ -35,17 +33,6 @@ METRICS = "metrics.json"
 # What two configs of one run may differ in: where it writes and what it says.
 FREE_KEYS = ("run_dir", "resume", "checkpoint", "logger", "name", "data.root", "data.num_workers")
 IDENTITY = ("config", "dataset", "graph")
-
-
-def compose(config_name: str, overrides: list[str] | None = None) -> DictConfig:
-    """Compose a config of ours by name, as the command line does.
-
-    Args:
-        config_name: for example `gps_simclr`.
-        overrides: Hydra overrides, for example `["profile=debug", "seed=1"]`.
-    """
-    with initialize_config_module("pal_plugin.conf", version_base="1.3"):
-        return hydra_compose(config_name, overrides or [])
 
 
 def train(cfg: DictConfig) -> dict[str, Any]:

@@ -11,9 +11,9 @@ import torch
 from pal_plugin.errors import ConfigError, DeviceError, ManifestError
 from pal_plugin.graph import SimilarityGraph
 from pal_plugin.host import load_backbone
-from pal_plugin.launch import config_names, main
+from pal_plugin.launch import compose, config_names, main
 from pal_plugin.methods import method_names
-from pal_plugin.train import compose, train
+from pal_plugin.train import train
 
 PROFILES = ("auto", "debug", "smoke", "cpu", "paper")
 ONE_STEP = ["profile=debug", "data.subset=128", "max_epochs=1", "validation.enabled=false"]

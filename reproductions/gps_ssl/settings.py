@@ -7,7 +7,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from pal_plugin.data import ImageDataset, load_dataset
-from pal_plugin.train import compose
+from pal_plugin.launch import compose
 from reproductions.gps_ssl.names import BASELINE, PAPER
 from reproductions.layout import artifacts
 

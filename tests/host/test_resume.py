@@ -16,7 +16,8 @@ import torch
 from pal_plugin.errors import CheckpointError
 from pal_plugin.graph import SimilarityGraph
 from pal_plugin.host import load_checkpoint
-from pal_plugin.train import compose, train
+from pal_plugin.launch import compose
+from pal_plugin.train import train
 
 SCRIPT = Path(__file__).with_name("train_process.py")
 SMALL = [

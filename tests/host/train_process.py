@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from pal_plugin.host import BaseMethod
-from pal_plugin.train import compose, train
+from pal_plugin.launch import compose
+from pal_plugin.train import train
 
 ARGS: dict[str, Any] = globals()["ARGS"]
 

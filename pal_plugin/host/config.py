@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from pal_plugin.errors import ConfigError
+from pal_plugin.host.optim import check_optimizer
 
 DEFAULTS: dict[str, Any] = {
     "name": "run",
@@ -61,7 +62,7 @@ def with_defaults(cfg: DictConfig) -> DictConfig:
     """Return a copy of `cfg` with main's defaults where it is silent; applying it twice changes nothing.
 
     Raises:
-        ConfigError: a value that a method cannot do without is missing.
+        ConfigError: a value that a method cannot do without is missing, or there is no such optimiser.
     """
     given = copy.deepcopy(cfg)
     OmegaConf.set_struct(given, False)
@@ -70,6 +71,7 @@ def with_defaults(cfg: DictConfig) -> DictConfig:
     missing = [key for key in NEEDED if OmegaConf.select(complete, key, default=None) is None]
     if missing:
         raise ConfigError(f"The config lacks {', '.join(missing)}", f"Set {missing[0]}=…")
+    check_optimizer(complete.optimizer.name)  # before optimizer.kwargs, which a config may look up by this name
     kwargs = OPTIMIZER_DEFAULTS.get(complete.optimizer.name, {})
     complete.optimizer.kwargs = OmegaConf.merge(kwargs, complete.optimizer.kwargs)
     return complete

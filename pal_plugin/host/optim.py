@@ -159,6 +159,16 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
 SCHEDULERS = ("warmup_cosine", "step", "none")
 
 
+def check_optimizer(name: str) -> None:
+    """Refuse a name that is not in `OPTIMIZERS`.
+
+    Raises:
+        ConfigError: it is not, with the near matches.
+    """
+    if name not in OPTIMIZERS:
+        raise ConfigError(f"There is no optimizer {name!r}", f"Set optimizer.name: {near_matches(name, OPTIMIZERS)}")
+
+
 def make_optimizer(
     name: str, groups: ParamGroups, *, lr: float, weight_decay: float, exclude_bias_n_norm_wd: bool, **kwargs: Any
 ) -> tuple[Optimizer, list[int]]:
@@ -175,8 +185,7 @@ def make_optimizer(
     Raises:
         ConfigError: unknown name.
     """
-    if name not in OPTIMIZERS:
-        raise ConfigError(f"There is no optimizer {name!r}", f"Set optimizer.name: {near_matches(name, OPTIMIZERS)}")
+    check_optimizer(name)
     groups = [{**group, "params": list(group["params"])} for group in groups]
     if exclude_bias_n_norm_wd:
         groups = [part for group in groups for part in _split_decay(group)]

@@ -49,5 +49,5 @@ def _panel(axis: Any, method: str, runs: list[dict[str, Any]], reading: str) -> 
         axis.plot(scores, [position] * len(scores), "o", color="black", markersize=4, markerfacecolor="white")
         axis.text(max(scores) + 1.5, position, f"{mean:.1f}", va="center", fontsize=9)
     axis.set_yticks(range(len(names)), list(reversed(names.values())), fontsize=9)
-    axis.set_xlim(0, 100)
+    axis.set_xlim(0, min(100.0, 1.25 * axis.get_xlim()[1]))  # room for the numbers
     axis.spines[["top", "right"]].set_visible(False)

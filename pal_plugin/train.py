@@ -26,6 +26,7 @@ from pal_plugin.host import host_info, load_checkpoint, parse_cfg
 from pal_plugin.host.config import plain
 from pal_plugin.io import write_json, write_torch
 from pal_plugin.methods import find_method
+from pal_plugin.precision import fast_bfloat16
 from pal_plugin.priors import embed, make_prior
 
 MODEL = "model.ckpt"
@@ -208,10 +209,10 @@ def _quieten() -> None:
 def _precision(cfg: DictConfig) -> Any:
     if cfg.precision != "auto":
         return str(cfg.precision)
-    if cfg.accelerator != "cpu" and torch.cuda.is_available():
-        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
-    fast = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)  # older PyTorches cannot tell
-    return "bf16-mixed" if fast() else "32-true"
+    on_gpu = cfg.accelerator != "cpu" and torch.cuda.is_available()
+    if fast_bfloat16("cuda" if on_gpu else "cpu"):
+        return "bf16-mixed"
+    return "16-mixed" if on_gpu else "32-true"
 
 
 def _run_folder(cfg: DictConfig) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -129,3 +130,16 @@ def test_a_checkpoint_of_another_architecture(tmp_path: Path) -> None:
     torch.save(model, tmp_path / "other.ckpt")
     with pytest.raises(CheckpointError, match="another architecture than its config's resnet50"):
         load_backbone(tmp_path / "other.ckpt")
+
+
+def test_a_logger_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    train(compose("simclr", [*ONE_STEP, "logger=wandb", f"run_dir={tmp_path}"]))
+    assert list(tmp_path.glob("wandb/offline-run-*"))
+    assert list(tmp_path.glob("csv/version_0/metrics.csv"))  # as ever
+
+
+@pytest.mark.skipif(find_spec("dvclive") is not None, reason="dvclive is installed")
+def test_a_logger_that_is_not_installed(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"logger=dvclive needs.*pip install 'pal-plugin\[dvclive\]'"):
+        train(compose("simclr", [*ONE_STEP, "logger=dvclive", f"run_dir={tmp_path}"]))

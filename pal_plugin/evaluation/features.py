@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +12,7 @@ from torch import nn
 
 from pal_plugin.data import eval_batches
 from pal_plugin.errors import ConfigError, DeviceError, FeatureError
+from pal_plugin.precision import fast_bfloat16
 from pal_plugin.progress import progress
 
 if TYPE_CHECKING:
@@ -89,15 +89,6 @@ def _device(device: str) -> torch.device:
 def _autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[object]:
     if precision not in PRECISIONS:
         raise ConfigError(f"There is no precision {precision!r}", f"Choose one of {', '.join(PRECISIONS)}")
-    if precision == "float32" or (precision == "auto" and not _has_bf16(device)):
+    if precision == "float32" or (precision == "auto" and not fast_bfloat16(device.type)):
         return contextlib.nullcontext()
     return torch.autocast(device.type, dtype=torch.bfloat16)
-
-
-def _has_bf16(device: torch.device) -> bool:
-    if device.type == "cuda":
-        return bool(torch.cuda.get_device_capability(device) >= (8, 0))
-    # a CPU without these instructions emulates bf16, slower than float32
-    cpuinfo = Path("/proc/cpuinfo")
-    flags = cpuinfo.read_text(encoding="utf-8", errors="replace") if cpuinfo.is_file() else ""
-    return device.type == "cpu" and ("avx512_bf16" in flags or "amx_bf16" in flags)

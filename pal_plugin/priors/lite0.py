@@ -22,6 +22,7 @@ from torch.nn.functional import interpolate
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from pal_plugin.errors import CheckpointError, ChecksumError, ConfigError, DataError, DeviceError
+from pal_plugin.precision import fast_bfloat16
 
 Images: TypeAlias = npt.NDArray[np.uint8]
 Features: TypeAlias = npt.NDArray[np.float32]
@@ -152,9 +153,4 @@ def _precision(name: str, device: torch.device) -> str:
         raise ConfigError(f"lite0 has no precision {name!r}", "Choose auto, float32 or bfloat16")
     if name != "auto":
         return name
-    if device.type == "cuda":
-        fast = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        # Without such instructions the CPU emulates bfloat16, slower than float32. Older torch cannot tell.
-        fast = bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())
-    return "bfloat16" if fast else "float32"
+    return "bfloat16" if fast_bfloat16(device.type) else "float32"

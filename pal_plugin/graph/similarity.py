@@ -15,12 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from pal_plugin.arrays import AnyArray, read_array, read_json, refuse_foreign_folder, write_array
-from pal_plugin.errors import GraphError
+from pal_plugin.errors import ConfigError, GraphError
 from pal_plugin.io import atomic_folder
+from pal_plugin.registry import near_matches
 
 if TYPE_CHECKING:
     import torch
 
+DRAWS = ("uniform", "weighted", "nearest", "furthest")
 FORMAT = 1
 _ARRAYS = ("indptr", "indices", "weights")
 _REBUILD = "Build the graph again (pal graph knn --help)"
@@ -147,22 +149,28 @@ class SimilarityGraph:
         Raises:
             GraphError: no such node.
         """
-        indptr, indices = self._positive
+        indptr, indices, _ = self._positive
         return indices[self._row(indptr, node)]
 
-    def draw_positive(self, nodes: npt.ArrayLike, u: npt.ArrayLike) -> npt.NDArray[np.int64]:
-        """Draw one positive neighbour of each node, uniformly over its edges of positive weight.
+    def draw_positive(self, nodes: npt.ArrayLike, u: npt.ArrayLike, how: str = "uniform") -> npt.NDArray[np.int64]:
+        """Draw one positive neighbour of each node among its edges of positive weight.
 
         Args:
             nodes: (B,) node numbers; repeats are allowed.
             u: (B,) uniform numbers in [0, 1), one a node.
+            how: `"uniform"` over the edges, `"weighted"` in proportion to their weights, `"nearest"` the first one in
+                stored order, `"furthest"` the last one (builders store the nearest first). The latter two are the same
+                for every `u`.
 
         Returns:
             (B,) int64 neighbours; -1 where a node has no positive edge.
 
         Raises:
             GraphError: a node is out of range, a number outside [0, 1), or the lengths differ.
+            ConfigError: no such way to draw.
         """
+        if how not in DRAWS:
+            raise ConfigError(f"There is no draw called {how!r}", f"Choose another name: {near_matches(how, DRAWS)}")
         chosen = self._nodes(nodes)
         uniform = np.asarray(u, dtype=np.float64)
         if uniform.shape != chosen.shape:
@@ -171,12 +179,19 @@ class SimilarityGraph:
             )
         if not ((uniform >= 0) & (uniform < 1)).all():
             raise GraphError("A random number is outside [0, 1)", "Draw them with pal_plugin.data.draws.uniforms")
-        indptr, indices = self._positive
-        first = indptr[chosen]
-        degree = indptr[chosen + 1] - first
+        indptr, indices, weights = self._positive
+        some = indptr[chosen + 1] > indptr[chosen]
+        first, last, uniform = indptr[chosen[some]], indptr[chosen[some] + 1] - 1, uniform[some]
+        if how == "nearest":
+            edges = first
+        elif how == "furthest":
+            edges = last
+        elif how == "weighted":
+            edges = _weighted(weights, first, last, uniform)
+        else:
+            edges = first + (uniform * (last + 1 - first)).astype(np.int64)
         drawn = np.full(chosen.shape, -1, dtype=np.int64)
-        some = degree > 0
-        drawn[some] = indices[(first + (uniform * degree).astype(np.int64))[some]]
+        drawn[some] = indices[edges]
         return drawn
 
     def subgraph(
@@ -321,14 +336,14 @@ class SimilarityGraph:
         return graph
 
     @cached_property
-    def _positive(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
-        """`indptr` and `indices` of the edges of positive weight alone."""
+    def _positive(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+        """`indptr`, `indices` and `weights` of the edges of positive weight alone."""
         keep = self.weights > 0
         if keep.all():
-            return self.indptr, self.indices
+            return self.indptr, self.indices, self.weights
         before = np.zeros(self.num_edges + 1, dtype=np.int64)
         np.cumsum(keep, out=before[1:])
-        return before[self.indptr], self.indices[keep]
+        return before[self.indptr], self.indices[keep], self.weights[keep]
 
     def _rows(self) -> npt.NDArray[np.int64]:
         """(E,) the node that each edge leaves."""
@@ -367,6 +382,21 @@ def reference_of(manifest: Mapping[str, Any] | Manifested | None) -> dict[str, A
     if manifest is None:
         return None
     return dict(manifest) if isinstance(manifest, Mapping) else manifest.reference()
+
+
+def _weighted(
+    weights: npt.NDArray[np.float32],
+    first: npt.NDArray[np.int64],
+    last: npt.NDArray[np.int64],
+    u: npt.NDArray[np.float64],
+) -> npt.NDArray[np.int64]:
+    """Return, for each range of edges [first, last], the edge at the share u of the range's total weight."""
+    owner, edges = _spread(last + 1 - first, first)
+    values = weights[edges].astype(np.float64)
+    shares = np.cumsum(values / np.bincount(owner, values, minlength=first.size)[owner])  # each range adds one
+    place = np.searchsorted(shares, np.arange(first.size) + u, side="right")
+    begin = np.cumsum(last + 1 - first) - (last + 1 - first)
+    return np.clip(first + place - begin, first, last)  # rounding of the sums may not lead into another range
 
 
 def _frozen(name: str, array: AnyArray, dtype: type[np.generic]) -> AnyArray:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pal_plugin.errors import GraphError
+from pal_plugin.errors import ConfigError, GraphError
 from pal_plugin.graph import SimilarityGraph
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -190,6 +190,48 @@ def test_draws_are_uniform_over_positive_edges():
     assert np.abs(counts[[0, 3, 4]] - draws / 3).max() < 5 * np.sqrt(draws * 2 / 9)
     exact = graph.draw_positive(np.full(300, 2), (np.arange(300) + 0.5) / 300)
     assert np.bincount(exact, minlength=7)[[0, 3, 4]].tolist() == [100, 100, 100]
+
+
+@given(dense_graphs(), st.data())
+def test_nearest_and_furthest_are_the_first_and_the_last_positive_edge(dense, data):
+    graph = graph_of(dense)
+    u = data.draw(st.lists(st.floats(0, 1, exclude_max=True), min_size=len(dense), max_size=len(dense)))
+    options = [graph.positives(node).tolist() or [-1] for node in range(len(dense))]
+    assert graph.draw_positive(np.arange(len(dense)), u, how="nearest").tolist() == [row[0] for row in options]
+    assert graph.draw_positive(np.arange(len(dense)), u, "furthest").tolist() == [row[-1] for row in options]
+
+
+@given(dense_graphs(), st.data())
+def test_weighted_draws_follow_the_cumulated_weights_of_the_row(dense, data):
+    graph = graph_of(dense)
+    nodes = data.draw(st.lists(st.integers(0, len(dense) - 1), max_size=20))
+    u = data.draw(st.lists(st.integers(0, 2**20 - 1), min_size=len(nodes), max_size=len(nodes)))
+    u = (np.array(u, dtype=float) + 0.3) / 2**20  # on no boundary between edges, where rounding decides
+    drawn = graph.draw_positive(np.array(nodes, dtype=np.int64), u, how="weighted")
+    for node, share, positive in zip(nodes, u, drawn, strict=True):
+        indices, weights = graph.neighbours(node)
+        expected, passed = -1, 0.0
+        for target, weight in zip(indices, weights, strict=True):
+            passed += max(weight, 0)
+            if share * np.maximum(weights, 0).sum() < passed:
+                expected = target
+                break
+        assert positive == expected
+
+
+def test_weighted_draws_keep_the_proportions_of_weights_of_any_size():
+    for scale in (1e-38, 1.0, 1e37):
+        weights = np.array([1.0, -3.0, 2.0, 5.0]) * scale
+        graph = SimilarityGraph.from_edges(6, [0] * 4 + [1], [1, 2, 3, 4, 0], [*weights, 1e-30])
+        drawn = graph.draw_positive(np.zeros(800, dtype=int), (np.arange(800) + 0.5) / 800, how="weighted")
+        assert np.bincount(drawn, minlength=5).tolist() == [0, 100, 0, 200, 500]
+        ends = graph.draw_positive([1, 0, 1], [np.nextafter(1.0, 0.0), np.nextafter(1.0, 0.0), 0.0], how="weighted")
+        assert ends.tolist() == [0, 4, 0]
+
+
+def test_another_way_to_draw_is_refused():
+    with pytest.raises(ConfigError, match="did you mean uniform"):
+        SimilarityGraph(**arrays()).draw_positive([0], [0.5], how="unifrom")
 
 
 def test_the_largest_u_is_the_last_edge():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pal_plugin.graph.knn import knn_graph, purity
+from pal_plugin.graph.labels import label_graph
 from pal_plugin.graph.similarity import SimilarityGraph
 
-__all__ = ["SimilarityGraph", "knn_graph", "purity"]
+__all__ = ["SimilarityGraph", "knn_graph", "label_graph", "purity"]

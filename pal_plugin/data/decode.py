@@ -1,0 +1,56 @@
+"""From the bytes of an image file to pixels, one way for every format that Pillow reads.
+
+Decided once, for whatever a folder of photos holds:
+
+- the EXIF orientation is applied, so that pictures stand upright;
+- gray, palette and CMYK images become RGB, and an alpha channel is dropped, as torchvision's `ImageFolder` does;
+- 16-bit gray is scaled to 8 bits (Pillow by itself would turn all above 255 white);
+- 32-bit integers and floats are refused, since no value of theirs is white by convention;
+- of an animation or a file of several pages, the first is taken.
+"""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from pal_plugin.errors import ImageError
+
+SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+"""Endings, in lower case, of the files that count as images: torchvision's, and GIF."""
+
+
+def decode_image(content: bytes, name: str) -> NDArray[np.uint8]:
+    """Decode an image file.
+
+    Args:
+        content: the file's bytes.
+        name: what messages call it.
+
+    Returns:
+        (H, W, 3) uint8.
+
+    Raises:
+        ImageError: it is no image, or a damaged one, or of a kind without a defined brightness.
+    """
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            return _rgb(ImageOps.exif_transpose(image))
+    except Exception as error:  # on damaged files Pillow's readers raise whatever they stumble over
+        reason = "it is empty" if not content else str(error).replace(repr(error), "").strip() or repr(error)
+        raise ImageError(
+            f"The image {name} cannot be decoded: {reason}",
+            "Repair or remove it; a folder of images leaves such files out with undecodable=skip",
+        ) from error
+
+
+def _rgb(image: Image.Image) -> NDArray[np.uint8]:
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in (None, "PNG")):
+        gray = np.asarray(image).astype(np.uint32).clip(0, 65535)
+        return np.repeat(((gray * 255 + 32767) // 65535).astype(np.uint8)[..., None], 3, axis=2)
+    if image.mode in ("I", "F"):
+        raise ValueError(f"pixels of mode {image.mode} (32 bits) have no defined white; save it with 8 or 16 bits")
+    return np.asarray(image.convert("RGB"))

@@ -14,6 +14,7 @@ OPTIONS: dict[str, type] = {
     "arm": str,
     "seed": int,
     "prior": str,
+    "graph": str,
     "k": int,
 }
 

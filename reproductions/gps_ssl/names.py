@@ -8,6 +8,7 @@ from reproductions.layout import artifacts, results
 
 PAPER = "gps_ssl"
 BASELINE, GPS = "baseline", "gps"
+LABELS = "labels"  # the oracle in the place of a prior: neighbours of one class, drawn at random
 
 
 def run_name(method: str, augmentation: str, arm: str, seed: int) -> str:
@@ -23,3 +24,8 @@ def run_folder(profile: str, run: str) -> Path:
 def result(profile: str, run: str) -> Path:
     """Return where the metrics of a run are."""
     return results(profile, PAPER) / f"{run}.json"
+
+
+def ablation_result(profile: str, prior: str, k: int, seed: int) -> Path:
+    """Return where the metrics of a run with another graph are."""
+    return results(profile, PAPER) / "ablation" / f"{prior}-k{k}-{seed}.json"

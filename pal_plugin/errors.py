@@ -37,6 +37,10 @@ class ChecksumError(DataError):
     """A file whose content is not the published one."""
 
 
+class ImageError(DataError):
+    """An image that cannot be decoded."""
+
+
 class ManifestError(PalError):
     """Features, a graph or picks that index another data set than the one at hand."""
 

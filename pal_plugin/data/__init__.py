@@ -4,24 +4,30 @@ from __future__ import annotations
 
 from pal_plugin.data.augment import Draws, apply, draw
 from pal_plugin.data.cifar10 import fetch_cifar10, load_cifar10
-from pal_plugin.data.dataset import ImageDataset
+from pal_plugin.data.dataset import ImageDataset, Images
 from pal_plugin.data.digits import load_digits
 from pal_plugin.data.draws import uniforms
+from pal_plugin.data.lazy import FileImages, LazyImages
 from pal_plugin.data.loader import EpochSampler, PairDataset, Request, eval_batches, eval_loader, pair_loader
 from pal_plugin.data.manifest import Manifest, check_reference
 from pal_plugin.data.policy import Policy
-from pal_plugin.data.sources import load_dataset
+from pal_plugin.data.sources import available_splits, dataset_from_config, load_dataset
 
 __all__ = [
     "Draws",
     "EpochSampler",
+    "FileImages",
     "ImageDataset",
+    "Images",
+    "LazyImages",
     "Manifest",
     "PairDataset",
     "Policy",
     "Request",
     "apply",
+    "available_splits",
     "check_reference",
+    "dataset_from_config",
     "draw",
     "eval_batches",
     "eval_loader",

@@ -1,4 +1,4 @@
-"""Images in memory, with labels where there are any, and the manifest that says which images they are."""
+"""Images with labels, where there are any, and the manifest that says which images they are."""
 
 from __future__ import annotations
 
@@ -6,28 +6,32 @@ import dataclasses
 import functools
 import hashlib
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pal_plugin.data.draws import SUBSET, uniforms
+from pal_plugin.data.lazy import LazyImages, Rows, row_numbers
 from pal_plugin.data.manifest import Manifest
 from pal_plugin.errors import DataError
 
 UNLABELLED = -1
+Images: TypeAlias = NDArray[np.uint8] | LazyImages
 
 
 @dataclass
 class ImageDataset:
-    """A split of a data set that fits in memory.
+    """A split of a data set, in memory or read as it is needed.
 
     Attributes:
         name: what it is called, as in `load_dataset`.
-        split: `"train"` or `"test"`.
-        images: (N, H, W, 3) uint8.
+        split: `"train"`, `"val"` or `"test"`.
+        images: (N, H, W, 3) uint8, or N images of any sizes that are read batch by batch. `images[rows]` gives an
+            array or a sequence of arrays.
         labels: (N,) int64, -1 where a sample has no label.
         ids: N ids, unique, in order.
-        class_names: the name of class 0, 1, …
+        class_names: the name of class 0, 1, …; none where nothing is labelled.
         mean: of the training images' channels, in [0, 1].
         std: likewise.
 
@@ -37,7 +41,7 @@ class ImageDataset:
 
     name: str
     split: str
-    images: NDArray[np.uint8]
+    images: Images
     labels: NDArray[np.int64]
     ids: tuple[str, ...]
     class_names: tuple[str, ...]
@@ -55,6 +59,8 @@ class ImageDataset:
     @functools.cached_property
     def manifest(self) -> Manifest:
         """Ids and content hash; computed once, so the images must not be written to."""
+        if isinstance(self.images, LazyImages):
+            return Manifest(name=self.name, split=self.split, ids=self.ids, content=self.images.content())
         content = hashlib.sha256(np.ascontiguousarray(self.images).data).hexdigest()
         return Manifest(name=self.name, split=self.split, ids=self.ids, content=content)
 
@@ -88,16 +94,28 @@ class ImageDataset:
         picks = [
             order[self.labels[order] == label][:share] for label, share in zip(classes, _shares(counts, n), strict=True)
         ]
-        rows = np.sort(np.concatenate(picks))
+        return self.take(np.sort(np.concatenate(picks)))
+
+    def take(self, rows: Rows, split: str | None = None) -> ImageDataset:
+        """Return the samples `rows`, as a part called `split` if that is given."""
+        numbers = row_numbers(rows, len(self))
         return dataclasses.replace(
-            self, images=self.images[rows], labels=self.labels[rows], ids=tuple(self.ids[row] for row in rows)
+            self,
+            split=self.split if split is None else split,
+            images=self.images.subset(numbers) if isinstance(self.images, LazyImages) else self.images[numbers],
+            labels=self.labels[numbers],
+            ids=tuple(self.ids[row] for row in numbers),
         )
 
     def _problem(self) -> str | None:
         images, labels = self.images, self.labels
-        if images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8 or not len(images):
+        if not isinstance(images, LazyImages) and (
+            images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8
+        ):
             return f"images are {images.dtype} of shape {images.shape}"
-        if labels.shape != images.shape[:1] or labels.dtype != np.int64:
+        if not len(images):
+            return "it has no images"
+        if labels.shape != (len(images),) or labels.dtype != np.int64:
             return f"labels are {labels.dtype} of shape {labels.shape} for {len(images)} images"
         if len(self.ids) != len(images) or len(set(self.ids)) != len(images):
             return f"{len(self.ids)} ids ({len(set(self.ids))} unique) for {len(images)} images"

@@ -15,7 +15,7 @@ import io
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pal_plugin.errors import ImageError
 
@@ -38,19 +38,27 @@ def decode_image(content: bytes, name: str) -> NDArray[np.uint8]:
     """
     try:
         with Image.open(io.BytesIO(content)) as image:
-            return _rgb(ImageOps.exif_transpose(image))
+            if image.mode in ("I", "F") and image.format != "PNG":  # a PNG of mode I has 16 bits
+                raise ValueError(f"pixels of mode {image.mode} (32 bits) have no defined white; save it with 8 or 16")
+            ImageOps.exif_transpose(image, in_place=True)
+            return _rgb(image)
     except Exception as error:  # on damaged files Pillow's readers raise whatever they stumble over
-        reason = "it is empty" if not content else str(error).replace(repr(error), "").strip() or repr(error)
         raise ImageError(
-            f"The image {name} cannot be decoded: {reason}",
-            "Repair or remove it; a folder of images leaves such files out with undecodable=skip",
+            f"The image {name} cannot be decoded: {_reason(content, error)}",
+            "Repair or remove it; a folder of images leaves such files out with the option undecodable=skip",
         ) from error
 
 
 def _rgb(image: Image.Image) -> NDArray[np.uint8]:
-    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in (None, "PNG")):
-        gray = np.asarray(image).astype(np.uint32).clip(0, 65535)
+    if image.mode.startswith("I"):
+        gray = np.asarray(image).astype(np.uint32)
         return np.repeat(((gray * 255 + 32767) // 65535).astype(np.uint8)[..., None], 3, axis=2)
-    if image.mode in ("I", "F"):
-        raise ValueError(f"pixels of mode {image.mode} (32 bits) have no defined white; save it with 8 or 16 bits")
-    return np.asarray(image.convert("RGB"))
+    return np.array(image.convert("RGB"))
+
+
+def _reason(content: bytes, error: Exception) -> str:
+    if not content:
+        return "it is empty"
+    if isinstance(error, UnidentifiedImageError):
+        return "it is not an image of a format that Pillow knows"
+    return str(error) or type(error).__name__

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -32,16 +34,8 @@ def load_digits(split: str) -> ImageDataset:
     in_test = np.array([name in test_ids for name in everything.ids])
     rows = np.flatnonzero(in_test if split == "test" else ~in_test)
     train = gray[~in_test] / 255
-    return ImageDataset(
-        name="digits",
-        split=split,
-        images=everything.images[rows],
-        labels=everything.labels[rows],
-        ids=tuple(everything.ids[row] for row in rows),
-        class_names=everything.class_names,
-        mean=_triple(train.mean()),
-        std=_triple(train.std()),
-    )
+    part = everything.take(rows, split)
+    return dataclasses.replace(part, mean=_triple(train.mean()), std=_triple(train.std()))
 
 
 def _triple(value: np.floating | NDArray[np.float64]) -> tuple[float, float, float]:

@@ -1,44 +1,164 @@
-"""The data sets by name."""
+"""The data sets by name, and from a config."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeAlias
 
-from pal_plugin.data.cifar10 import load_cifar10
+import numpy as np
+
+from pal_plugin.data.cifar10 import CIFAR10, load_cifar10
 from pal_plugin.data.dataset import ImageDataset
 from pal_plugin.data.digits import load_digits
-from pal_plugin.errors import ConfigError
+from pal_plugin.data.fetch import Release
+from pal_plugin.errors import ConfigError, DataError
 from pal_plugin.io import cache_folder
 from pal_plugin.registry import near_matches
 
-SPLITS = ("train", "test")
-_LOADERS: dict[str, Callable[[str, Path], ImageDataset]] = {
-    "cifar10": load_cifar10,
-    "digits": lambda split, _root: load_digits(split),
+SPLITS = ("train", "val", "test")
+_HOLD_OUT_SEED = 0  # fixed for good: every run of a data set has the same hold-out, whatever its subset
+Options: TypeAlias = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Source:
+    """How a data set is read.
+
+    Attributes:
+        load: from split, root and options to the images.
+        splits: from root and options to the splits that there are.
+        options: the names of its options.
+        own_root: whether the root is the user's own file or folder, to be named, rather than where data sets are kept.
+        release: its published files, where `pal data get` can bring them.
+    """
+
+    load: Callable[[str, Path, Options], ImageDataset]
+    splits: Callable[[Path, Options], tuple[str, ...]] = lambda _root, _options: ("train", "test")
+    options: frozenset[str] = frozenset()
+    own_root: bool = False
+    release: Release | None = None
+
+
+SOURCES: dict[str, Source] = {
+    "cifar10": Source(lambda split, root, _options: load_cifar10(split, root), release=CIFAR10),
+    "digits": Source(lambda split, _root, _options: load_digits(split)),
 }
 
 
 def load_dataset(
-    name: str, split: str, *, root: Path | None = None, subset: int | None = None, seed: int = 0
+    name: str,
+    split: str,
+    *,
+    root: Path | None = None,
+    subset: int | None = None,
+    seed: int = 0,
+    options: Options | None = None,
 ) -> ImageDataset:
-    """Load a data set, fetching it first where that is needed.
+    """Load a data set, fetching it first where that is needed and can be done.
 
     Args:
-        name: `"cifar10"` or `"digits"`.
-        split: `"train"` or `"test"`.
-        root: the folder that data sets are kept in; `data` in the cache folder if None.
+        name: one of `SOURCES`.
+        split: `"train"`, `"val"` or `"test"`, as far as the data set has it.
+        root: the folder that data sets are kept in, `data` in the cache folder if None; for data of the user's own the
+            file or folder itself.
         subset: how many samples, stratified; all of them if None.
         seed: which subset.
+        options: what the data set has besides, by name.
 
     Raises:
-        ConfigError: no such data set or split.
+        ConfigError: no such data set, split or option, or a root is needed.
         DataError: the data set cannot be had or is incomplete, or the subset is larger than it.
         ChecksumError: a file is not the published one.
     """
-    if name not in _LOADERS:
-        raise ConfigError(f"There is no data set called {name!r}", f"Choose another: {near_matches(name, _LOADERS)}")
-    if split not in SPLITS:
-        raise ConfigError(f"{name} has no split {split!r}", f"Choose one of: {', '.join(SPLITS)}")
-    dataset = _LOADERS[name](split, cache_folder() / "data" if root is None else Path(root))
+    source, place, options = _located(name, root, options)
+    _check_split(name, split, source.splits(place, options))
+    dataset = source.load(split, place, options)
     return dataset if subset is None else dataset.subset(subset, seed)
+
+
+def dataset_from_config(data: Mapping[str, Any], split: str) -> ImageDataset:
+    """Load the split of the data set that the config group `data` describes.
+
+    Keys: `dataset`; `root`; `subset`, of train only, where more than there are means all of them; `subset_seed`;
+    `val_fraction`, the share of train that is held out, stratified, as `val` where the data set has no val split of its
+    own; `options`. Only `dataset` has to be there. The hold-out depends on nothing but the data set and the share.
+
+    Args:
+        data: the config group.
+        split: `"train"`, `"val"` or `"test"`.
+
+    Raises:
+        ConfigError: no such data set, split or option, or a share outside [0, 1).
+        DataError, ChecksumError: see `load_dataset`.
+    """
+    name, options = data["dataset"], data.get("options")
+    root = None if data.get("root") is None else Path(data["root"])
+    _check_split(name, split, available_splits(data))
+    source, place, checked = _located(name, root, options)
+    held_out = "val" not in source.splits(place, checked) and _val_fraction(data) > 0
+    stored = "train" if split == "val" and held_out else split
+    dataset = load_dataset(name, stored, root=root, options=options)
+    if held_out and stored == "train":
+        dataset = _hold_out(dataset, _val_fraction(data), split)
+    subset = data.get("subset")
+    if split != "train" or subset is None or subset >= len(dataset):
+        return dataset
+    return dataset.subset(subset, data.get("subset_seed", 0))
+
+
+def available_splits(data: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return which of train, val and test `dataset_from_config` can load.
+
+    Raises:
+        ConfigError, DataError: see `dataset_from_config`.
+    """
+    root = None if data.get("root") is None else Path(data["root"])
+    source, place, options = _located(data["dataset"], root, data.get("options"))
+    splits = set(source.splits(place, options))
+    if _val_fraction(data) > 0 and "train" in splits:
+        splits.add("val")
+    return tuple(split for split in SPLITS if split in splits)
+
+
+def _located(name: str, root: Path | None, options: Options | None) -> tuple[Source, Path, Options]:
+    """Look up a data set, where it is, and its options."""
+    if name not in SOURCES:
+        raise ConfigError(f"There is no data set called {name!r}", f"Choose another: {near_matches(name, SOURCES)}")
+    source = SOURCES[name]
+    for option in options or {}:
+        if option not in source.options:
+            known = f"Choose another: {near_matches(option, source.options)}" if source.options else "Leave it out"
+            raise ConfigError(f"The data set {name} has no option {option!r}", known)
+    if root is None and source.own_root:
+        raise ConfigError(
+            f"The data set {name} is your own: say where it is", "Give --root PATH, or data.root=PATH in a config"
+        )
+    return source, cache_folder() / "data" if root is None else Path(root).expanduser(), options or {}
+
+
+def _check_split(name: str, split: str, available: tuple[str, ...]) -> None:
+    if split not in available:
+        hint = "; data.val_fraction=0.1 holds a val split out of train" if split == "val" else ""
+        raise ConfigError(f"{name} has no split {split!r}", f"Choose one of: {', '.join(available)}{hint}")
+
+
+def _val_fraction(data: Mapping[str, Any]) -> float:
+    value = data.get("val_fraction", 0.0)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1:
+        raise ConfigError(f"data.val_fraction is {value!r}", "Set it to a number from 0 to below 1, for example 0.1")
+    return value
+
+
+def _hold_out(dataset: ImageDataset, share: float, split: str) -> ImageDataset:
+    """Part `dataset` into val and the rest, each class in proportion, and return the one called `split`."""
+    count = max(1, round(share * len(dataset)))
+    if count >= len(dataset):
+        raise DataError(
+            f"Holding out {share} of {dataset.name}/{dataset.split} leaves nothing of its {len(dataset)} samples",
+            "Set data.val_fraction lower",
+        )
+    ids = set(dataset.subset(count, _HOLD_OUT_SEED).ids)
+    held_out = np.array([sample in ids for sample in dataset.ids])
+    return dataset.take(np.flatnonzero(held_out if split == "val" else ~held_out), split)

@@ -19,14 +19,13 @@ def provenance() -> dict[str, Any]:
 
 
 def hardware() -> str:
-    """Return the processor (or GPU) and how many cores this process may use."""
+    """Return the GPU, or the processor with the cores that this process may use and the threads that it does."""
     import torch  # heavy
 
     if torch.cuda.is_available():
         return str(torch.cuda.get_device_name())
-    return (
-        f"{_processor()}, {len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()} cores"
-    )
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{_processor()}, {cores} cores, threads: {torch.get_num_threads()}"
 
 
 def versions() -> dict[str, str]:

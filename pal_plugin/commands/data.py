@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from pal_plugin.commands import inspect
 from pal_plugin.commands.options import add_json, add_root, show
 from pal_plugin.io import cache_folder
 
@@ -27,6 +28,7 @@ def add(commands: Any) -> None:
         add_root(action)
         add_json(action)
         action.set_defaults(run=_data)
+    inspect.add_data(actions)
 
 
 def _data(args: argparse.Namespace) -> int:

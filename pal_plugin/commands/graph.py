@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from pal_plugin.commands import inspect
 from pal_plugin.commands.options import add_json, show
 
 
@@ -24,6 +25,7 @@ def add(commands: Any) -> None:
     knn.add_argument("--out", type=Path, required=True, metavar="DIR", help="graph folder to write")
     add_json(knn)
     knn.set_defaults(run=_graph_knn)
+    inspect.add_graph(builders)
 
 
 def _graph_knn(args: argparse.Namespace) -> int:

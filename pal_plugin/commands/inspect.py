@@ -1,0 +1,78 @@
+"""`pal graph inspect` and `pal data show`: figures and pictures of what there is."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from pal_plugin.commands.options import add_json, add_root, show
+
+
+def add_graph(builders: Any) -> None:
+    """Add `pal graph inspect` to the actions of `pal graph`."""
+    parser = builders.add_parser("inspect", help="figures of a graph, and pictures of samples with their neighbours")
+    parser.add_argument("graph", type=Path, metavar="GRAPH", help="graph folder")
+    parser.add_argument("--data", metavar="NAME", help="the graph's data set: for labels and pictures")
+    _add_part(parser)
+    parser.add_argument("--anchors", type=int, default=10, metavar="N", help="rows of the picture (default: 10)")
+    parser.add_argument("--columns", type=int, default=8, metavar="K", help="neighbours shown at most (default: 8)")
+    parser.add_argument(
+        "--pick",
+        choices=["random", "worst", "hubs"],
+        default="random",
+        help="anchors: at random, class by class (default); those whose neighbours agree least; those that most "
+        "others have as a neighbour",
+    )
+    parser.add_argument("--pick-seed", type=int, default=0, metavar="S", help="of the anchors (default: 0)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="folder to write graph.html to, and with --data graph.png (default: figures only)",
+    )
+    add_json(parser)
+    parser.set_defaults(run=_graph)
+
+
+def add_data(actions: Any) -> None:
+    """Add `pal data show` to the actions of `pal data`."""
+    parser = actions.add_parser("show", help="figures of a data set, and a contact sheet, class by class")
+    parser.add_argument("data", metavar="NAME", help="the data set")
+    _add_part(parser)
+    parser.add_argument("--per-class", type=int, metavar="N", help="images of a class (default: what fits the page)")
+    parser.add_argument("--pick-seed", type=int, default=0, metavar="S", help="of the images shown (default: 0)")
+    parser.add_argument(
+        "--out", type=Path, default=Path(), metavar="DIR", help="folder to write data.png and data.html to (default: .)"
+    )
+    add_json(parser)
+    parser.set_defaults(run=_data)
+
+
+def _add_part(parser: argparse.ArgumentParser) -> None:
+    add_root(parser)
+    parser.add_argument("--split", default="train", help="train (default), val or test")
+    parser.add_argument("--subset", type=int, metavar="N", help="a stratified sample of N images")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the sample (default: 0)")
+
+
+def _load(args: argparse.Namespace) -> Any:
+    from pal_plugin.data import load_dataset
+
+    return load_dataset(args.data, args.split, root=args.root, subset=args.subset, seed=args.seed)
+
+
+def _graph(args: argparse.Namespace) -> int:
+    from pal_plugin.graph import SimilarityGraph
+    from pal_plugin.graph.inspect import inspect
+
+    graph = SimilarityGraph.load(args.graph)
+    figures = inspect(graph)
+    show(figures, as_json=args.json)
+    return 0
+
+
+def _data(args: argparse.Namespace) -> int:
+    dataset = _load(args)
+    show({"data": args.data, "images": len(dataset)}, as_json=args.json)
+    return 0

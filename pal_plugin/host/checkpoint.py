@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,25 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from pal_plugin.errors import CheckpointError
+from pal_plugin.errors import CheckpointError, ConfigError
 from pal_plugin.host.adapt import Adapted
 from pal_plugin.host.base import HostBase
 from pal_plugin.host.config import parse_cfg
+from pal_plugin.host.foreign import ARGS, foreign_config
 from pal_plugin.host.release import ReleaseNames
 from pal_plugin.host.solo import INFO, SoloBase
+from pal_plugin.registry import near_matches
 
-_RENAMED = (("momentum_encoder.", "momentum_backbone."), ("encoder.", "backbone."))
+BACKBONES: tuple[str, ...] = tuple(SoloBase._SUPPORTED_ENCODERS if INFO.kind == "release" else SoloBase._BACKBONES)
+_PREFIX = "backbone."
+_RENAMED = (("momentum_encoder.", "momentum_backbone."), ("encoder.", _PREFIX))
+# What the host wants of a config and a backbone does not depend on, for those that say no more than the architecture.
+_UNUSED: dict[str, Any] = {
+    "method": "simclr",
+    "data": {"dataset": "unknown", "num_classes": 1},
+    "optimizer": {"name": "sgd", "batch_size": 256, "lr": 0.1, "classifier_lr": 0.1, "weight_decay": 0.0},
+    "max_epochs": 1,
+}
 
 
 class _Bare(Adapted, *((ReleaseNames,) if INFO.kind == "release" else ()), HostBase):  # type: ignore[misc]
@@ -40,10 +52,7 @@ def load_checkpoint(path: str | PathLike[str]) -> dict[str, Any]:
     try:
         checkpoint = torch.load(file, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0]
-        raise CheckpointError(
-            f"The checkpoint {file} cannot be read: {reason}", "Delete it and resume from an older one, or train again"
-        ) from error
+        raise _unreadable(file, error) from error
     if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("state_dict"), dict):
         raise CheckpointError(f"The file {file} is not a checkpoint: it has no state_dict", "Name another file")
     checkpoint["state_dict"] = {_main_name(key): value for key, value in checkpoint["state_dict"].items()}
@@ -51,37 +60,87 @@ def load_checkpoint(path: str | PathLike[str]) -> dict[str, Any]:
 
 
 def make_backbone(cfg: DictConfig) -> nn.Module:
-    """Return the network that `cfg` describes, with fresh weights from the global random state."""
-    bare = OmegaConf.merge(cfg, {"augmentations": [{"crop_size": 1, "num_crops": 2}]})
-    bare.method_kwargs = {}
+    """Return the network that `cfg` describes, with fresh weights from the global random state.
+
+    Args:
+        cfg: a whole config, or no more of it than `backbone`.
+
+    Raises:
+        ConfigError: solo-learn has no such architecture, or a stem that does not exist.
+    """
+    if cfg.backbone.name not in BACKBONES:
+        raise ConfigError(
+            f"solo-learn ({INFO.kind}) has no backbone {cfg.backbone.name!r}",
+            f"Choose another: {near_matches(str(cfg.backbone.name), BACKBONES)}",
+        )
+    bare = OmegaConf.merge(_UNUSED, cfg, {"augmentations": [{"crop_size": 1, "num_crops": 2}]})
     assert isinstance(bare, DictConfig)
+    bare.method_kwargs = {}
+    bare.data.num_classes = bare.data.num_classes or 1  # null: the data set is to say how many
     method: Any = _Bare(parse_cfg(bare))
     backbone: nn.Module = method.backbone
     return backbone
 
 
-def load_backbone(path: str | PathLike[str]) -> tuple[nn.Module, DictConfig]:
-    """Return the trained backbone of a checkpoint of ours and the config it was trained with.
+def load_backbone(
+    path: str | PathLike[str], *, backbone: str | None = None, stem: str | None = None
+) -> tuple[nn.Module, DictConfig]:
+    """Return the trained backbone of a checkpoint and what is known of the config it was trained with.
+
+    Args:
+        path: a file that `pal train` wrote, or plain solo-learn of either host; the latter is described by its
+            `hyper_parameters`, by the `args.json` beside it, or by the next two arguments.
+        backbone: the architecture, in solo-learn's names (`"resnet18"`), over what the checkpoint says.
+        stem: of a ResNet: `"cifar"`, `"imagenet"` or `"no_maxpool"`, likewise.
+
+    Returns:
+        The network, and a config: whole for ours; otherwise `backbone`, and of `data.dataset` and
+        `augmentations[0].crop_size` what is known.
 
     Raises:
-        CheckpointError: see `load_checkpoint`; or it holds no config, or weights of another architecture.
+        CheckpointError: see `load_checkpoint`; or nothing says which architecture it is, or it holds another one.
+        ConfigError: see `make_backbone`.
     """
     checkpoint = load_checkpoint(path)
-    if "config" not in checkpoint:
-        raise CheckpointError(f"The checkpoint {path} holds no config", "Name a checkpoint that pal train wrote")
-    cfg = OmegaConf.create(checkpoint["config"])
-    backbone = make_backbone(cfg)
-    prefix = "backbone."
-    weights = {k[len(prefix) :]: v for k, v in checkpoint["state_dict"].items() if k.startswith(prefix)}
+    weights = {k[len(_PREFIX) :]: v for k, v in checkpoint["state_dict"].items() if k.startswith(_PREFIX)}
+    if not weights:
+        raise CheckpointError(
+            f"The checkpoint {path} holds no backbone: no weight is called {_PREFIX}… or encoder.…",
+            "Name a checkpoint of pretraining",
+        )
+    own = checkpoint.get("config")
+    cfg = OmegaConf.create(own or foreign_config(checkpoint, Path(path)))
+    said = {"name": backbone, "stem": stem}
+    cfg.backbone.update({key: value for key, value in said.items() if value is not None})
+    if "name" not in cfg.backbone:
+        raise CheckpointError(
+            f"The checkpoint {path} does not say which architecture it holds, and there is no {ARGS} beside it",
+            "Name it, for example --backbone resnet18",
+        )
+    network = make_backbone(cfg)
     try:
-        backbone.load_state_dict(weights)
+        network.load_state_dict(weights)
     except RuntimeError as error:
         raise CheckpointError(
             f"The checkpoint {path} holds another architecture than its config's {cfg.backbone.name}: "
             + " ".join(str(error).split())[:300],
-            "Name the checkpoint that belongs to this config",
+            "Name the checkpoint that belongs to this config, or its architecture with --backbone and --stem",
         ) from error
-    return backbone, cfg
+    return network, cfg
+
+
+def _unreadable(file: Path, error: Exception) -> CheckpointError:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    foreign = re.search(r"GLOBAL ([\w.]+)", str(error))
+    if isinstance(error, pickle.UnpicklingError) and foreign:  # loading it would run code of that class
+        return CheckpointError(
+            f"The checkpoint {file} cannot be read: it holds objects of {foreign.group(1)} beside its weights",
+            "If you trust it, write its weights alone: c = torch.load(file, weights_only=False), then "
+            "torch.save({'state_dict': c['state_dict']}, other)",
+        )
+    return CheckpointError(
+        f"The checkpoint {file} cannot be read: {reason}", "Delete it and resume from an older one, or train again"
+    )
 
 
 def _main_name(key: str) -> str:

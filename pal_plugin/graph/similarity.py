@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,18 +13,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from pal_plugin.arrays import AnyArray, read_array, read_json, refuse_foreign_folder, write_array
+from pal_plugin.arrays import AnyArray
 from pal_plugin.errors import ConfigError, GraphError
-from pal_plugin.io import atomic_folder
+from pal_plugin.graph import disk
 from pal_plugin.registry import near_matches
 
 if TYPE_CHECKING:
     import torch
 
 DRAWS = ("uniform", "weighted", "nearest", "furthest")
-FORMAT = 1
-_ARRAYS = ("indptr", "indices", "weights")
-_REBUILD = "Build the graph again (pal graph knn --help)"
 
 
 class Manifested(Protocol):
@@ -73,22 +69,22 @@ class SimilarityGraph:
         self._check_edges()
         if self.manifest is not None and self.manifest.get("size", self.num_nodes) != self.num_nodes:
             raise GraphError(
-                f"The graph has {self.num_nodes} nodes and its manifest {self.manifest['size']} samples", _REBUILD
+                f"The graph has {self.num_nodes} nodes and its manifest {self.manifest['size']} samples", disk.REBUILD
             )
 
     def _check_rows(self) -> None:
         if self.indptr.size == 0 or self.indptr[0] != 0:
             raise GraphError(
-                "The graph's indptr must start at 0 and have one entry more than there are nodes", _REBUILD
+                "The graph's indptr must start at 0 and have one entry more than there are nodes", disk.REBUILD
             )
         if (np.diff(self.indptr) < 0).any():
             row = int(np.argmax(np.diff(self.indptr) < 0))
-            raise GraphError(f"The graph's indptr is not sorted: it falls at node {row}", _REBUILD)
+            raise GraphError(f"The graph's indptr is not sorted: it falls at node {row}", disk.REBUILD)
         if not self.indptr[-1] == self.indices.size == self.weights.size:
             raise GraphError(
                 f"The graph's indptr ends at {self.indptr[-1]}, but there are {self.indices.size} indices and "
                 f"{self.weights.size} weights",
-                _REBUILD,
+                disk.REBUILD,
             )
 
     def _check_edges(self) -> None:
@@ -96,16 +92,17 @@ class SimilarityGraph:
         if wrong.any():
             edge = int(np.argmax(wrong))
             raise GraphError(
-                f"Edge {edge} of the graph leads to node {self.indices[edge]}, outside [0, {self.num_nodes})", _REBUILD
+                f"Edge {edge} of the graph leads to node {self.indices[edge]}, outside [0, {self.num_nodes})",
+                disk.REBUILD,
             )
         if not np.isfinite(self.weights).all():
             edge = int(np.argmin(np.isfinite(self.weights)))
-            raise GraphError(f"Edge {edge} of the graph has the weight {self.weights[edge]}", _REBUILD)
-        keys = np.sort(self._rows() * self.num_nodes + self.indices)
+            raise GraphError(f"Edge {edge} of the graph has the weight {self.weights[edge]}", disk.REBUILD)
+        keys = np.sort(self.sources * self.num_nodes + self.indices)
         twice = np.flatnonzero(keys[1:] == keys[:-1])
         if twice.size:
             row, column = divmod(int(keys[twice[0]]), self.num_nodes)
-            raise GraphError(f"The graph has the edge from node {row} to node {column} twice", _REBUILD)
+            raise GraphError(f"The graph has the edge from node {row} to node {column} twice", disk.REBUILD)
 
     def __repr__(self) -> str:
         name = self.manifest.get("name") if self.manifest else None
@@ -133,6 +130,11 @@ class SimilarityGraph:
     def degree(self) -> npt.NDArray[np.int64]:
         """(N,) int64, the number of edges that leave each node."""
         return np.diff(self.indptr)
+
+    @property
+    def sources(self) -> npt.NDArray[np.int64]:
+        """(E,) int64, the node that each edge leaves."""
+        return np.repeat(np.arange(self.num_nodes, dtype=np.int64), self.degree)
 
     def neighbours(self, node: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
         """Return the (d,) indices and (d,) weights of the edges that leave `node`, in stored order.
@@ -290,26 +292,13 @@ class SimilarityGraph:
         Raises:
             GraphError: the folder holds something other than a graph, or it cannot be written (disk full).
         """
-        target = Path(folder)
-        refuse_foreign_folder(target, "graph.json", GraphError)
         record = {
-            "format": FORMAT,
             "num_nodes": self.num_nodes,
             "num_edges": self.num_edges,
             "manifest": self.manifest,
             "builder": self.builder,
         }
-        try:
-            with atomic_folder(target) as temporary:
-                for name in _ARRAYS:
-                    write_array(temporary / f"{name}.npy", getattr(self, name))
-                text = json.dumps(record, indent=2, allow_nan=False)
-                (temporary / "graph.json").write_text(text + "\n", encoding="utf-8")
-        except OSError as error:
-            raise GraphError(
-                f"The graph cannot be written to {target}: {error}", "Free some space or choose another folder"
-            ) from error
-        return target
+        return disk.write(Path(folder), {name: getattr(self, name) for name in self._DTYPES}, record)
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str], mmap: bool = True) -> SimilarityGraph:
@@ -319,20 +308,14 @@ class SimilarityGraph:
             GraphError: a file is missing, truncated, of another format version, or breaks a rule of the class.
         """
         source = Path(folder)
-        record = read_json(source / "graph.json", GraphError, _REBUILD)
-        if record.get("format") != FORMAT:
-            raise GraphError(
-                f"{source} has the graph format {record.get('format')!r}; this pal_plugin reads format {FORMAT}",
-                f"{_REBUILD}, or install the version of pal_plugin that wrote it",
-            )
-        arrays = {name: read_array(source / f"{name}.npy", GraphError, _REBUILD, mmap=mmap) for name in _ARRAYS}
+        arrays, record = disk.read(source, mmap=mmap)
         try:
             graph = cls(**arrays, manifest=record.get("manifest"), builder=record.get("builder") or {})
         except GraphError as error:
             raise GraphError(f"{source}: {error.what}", error.mend) from error
         found, said = (graph.num_nodes, graph.num_edges), (record.get("num_nodes"), record.get("num_edges"))
         if found != said:
-            raise GraphError(f"{source} has {found} nodes and edges, and its graph.json says {said}", _REBUILD)
+            raise GraphError(f"{source} has {found} nodes and edges, and its graph.json says {said}", disk.REBUILD)
         return graph
 
     @cached_property
@@ -344,10 +327,6 @@ class SimilarityGraph:
         before = np.zeros(self.num_edges + 1, dtype=np.int64)
         np.cumsum(keep, out=before[1:])
         return before[self.indptr], self.indices[keep], self.weights[keep]
-
-    def _rows(self) -> npt.NDArray[np.int64]:
-        """(E,) the node that each edge leaves."""
-        return np.repeat(np.arange(self.num_nodes, dtype=np.int64), self.degree)
 
     def _row(self, indptr: npt.NDArray[np.int64], node: int) -> slice:
         if not 0 <= node < self.num_nodes:  # a negative number would quietly be another node
@@ -368,12 +347,12 @@ class SimilarityGraph:
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float32]]:
         """Return the edges among `nodes`: (places of the sources, places of the targets, weights), sources in order."""
         degree = self.degree[nodes]
-        rows, edges = _spread(degree, self.indptr[nodes])
+        rows, edges = spread(degree, self.indptr[nodes])
         order = np.argsort(nodes, kind="stable")
         targets = self.indices[edges]
         first = np.searchsorted(nodes, targets, side="left", sorter=order)
         count = np.searchsorted(nodes, targets, side="right", sorter=order) - first
-        which, places = _spread(count, first)  # an edge leads to every place its target has in the batch
+        which, places = spread(count, first)  # an edge leads to every place its target has in the batch
         return rows[which], order[places], self.weights[edges[which]]
 
 
@@ -391,7 +370,7 @@ def _weighted(
     u: npt.NDArray[np.float64],
 ) -> npt.NDArray[np.int64]:
     """Return, for each range of edges [first, last], the edge at the share u of the range's total weight."""
-    owner, edges = _spread(last + 1 - first, first)
+    owner, edges = spread(last + 1 - first, first)
     values = weights[edges].astype(np.float64)
     shares = np.cumsum(values / np.bincount(owner, values, minlength=first.size)[owner])  # each range adds one
     place = np.searchsorted(shares, np.arange(first.size) + u, side="right")
@@ -402,7 +381,7 @@ def _weighted(
 def _frozen(name: str, array: AnyArray, dtype: type[np.generic]) -> AnyArray:
     if not isinstance(array, np.ndarray) or array.dtype != dtype or array.ndim != 1:
         found = f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
-        raise GraphError(f"The graph's {name} must be a vector of {dtype.__name__}, found {found}", _REBUILD)
+        raise GraphError(f"The graph's {name} must be a vector of {dtype.__name__}, found {found}", disk.REBUILD)
     if array.flags.writeable:
         array = array.copy()
         array.flags.writeable = False
@@ -418,7 +397,7 @@ def _integers(name: str, values: npt.ArrayLike) -> npt.NDArray[np.int64]:
     return array.astype(np.int64)
 
 
-def _spread(counts: npt.NDArray[np.int64], starts: npt.NDArray[np.int64]) -> tuple[AnyArray, AnyArray]:
+def spread(counts: npt.NDArray[np.int64], starts: npt.NDArray[np.int64]) -> tuple[AnyArray, AnyArray]:
     """Return, for ranges of `counts` numbers from `starts` on, (the range that each number is in, the numbers)."""
     owner = np.repeat(np.arange(counts.size), counts)
     offset = np.arange(owner.size) - np.repeat(np.cumsum(counts) - counts, counts)

@@ -1,0 +1,51 @@
+"""The folder that a graph is kept in: `indptr.npy`, `indices.npy`, `weights.npy` and `graph.json`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pal_plugin.arrays import AnyArray, read_array, read_json, refuse_foreign_folder, write_array
+from pal_plugin.errors import GraphError
+from pal_plugin.io import atomic_folder
+
+FORMAT = 1
+REBUILD = "Build the graph again (pal graph knn --help)"
+_ARRAYS = ("indptr", "indices", "weights")
+
+
+def write(target: Path, arrays: Mapping[str, AnyArray], record: Mapping[str, Any]) -> Path:
+    """Write the arrays and the record to a folder, all or nothing, and return it.
+
+    Raises:
+        GraphError: the folder holds something other than a graph, or it cannot be written (disk full).
+    """
+    refuse_foreign_folder(target, "graph.json", GraphError)
+    try:
+        with atomic_folder(target) as temporary:
+            for name in _ARRAYS:
+                write_array(temporary / f"{name}.npy", arrays[name])
+            text = json.dumps({"format": FORMAT, **record}, indent=2, allow_nan=False)
+            (temporary / "graph.json").write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise GraphError(
+            f"The graph cannot be written to {target}: {error}", "Free some space or choose another folder"
+        ) from error
+    return target
+
+
+def read(source: Path, *, mmap: bool) -> tuple[dict[str, AnyArray], dict[str, Any]]:
+    """Return the arrays by name, memory-mapped where asked, and the record.
+
+    Raises:
+        GraphError: a file is missing, truncated or of another format version.
+    """
+    record = read_json(source / "graph.json", GraphError, REBUILD)
+    if record.get("format") != FORMAT:
+        raise GraphError(
+            f"{source} has the graph format {record.get('format')!r}; this pal_plugin reads format {FORMAT}",
+            f"{REBUILD}, or install the version of pal_plugin that wrote it",
+        )
+    return {name: read_array(source / f"{name}.npy", GraphError, REBUILD, mmap=mmap) for name in _ARRAYS}, record

@@ -8,14 +8,13 @@ from __future__ import annotations
 from pal_plugin.graph import knn_graph, label_graph, purity
 from pal_plugin.io import write_json
 from pal_plugin.priors import embed, make_prior
+from reproductions.gps_ssl.ablated import AUGMENTATION, METHOD, parsed
 from reproductions.gps_ssl.evaluate import evaluated
 from reproductions.gps_ssl.names import GPS, LABELS, PAPER, ablation_result
 from reproductions.gps_ssl.pretrain import pretrain
 from reproductions.gps_ssl.settings import config, dataset
 from reproductions.layout import artifacts, scratch
 from reproductions.stage import run
-
-METHOD, AUGMENTATION = "simclr", "flip_only"  # where the graph matters most, and the cheapest
 
 
 def main(profile: str, graph: str, seed: int) -> None:
@@ -38,13 +37,7 @@ def main(profile: str, graph: str, seed: int) -> None:
         "k": k,
         "purity": round(purity(neighbours, images.labels), 4),
     }
-    write_json(ablation_result(profile, prior, k, seed), content | evaluated(cfg, profile, folder))
-
-
-def parsed(graph: str) -> tuple[str, int]:
-    """Return prior and k of a name such as `lite0-k16`."""
-    prior, _, k = graph.rpartition("-k")
-    return prior, int(k)
+    write_json(ablation_result(profile, graph, seed), content | evaluated(cfg, profile, folder))
 
 
 if __name__ == "__main__":

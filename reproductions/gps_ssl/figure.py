@@ -1,4 +1,4 @@
-"""The figure of the table: accuracy of each arm, a dot a seed."""
+"""The figure of the table: accuracy of each arm, a dot a seed, and of each graph where several were tried."""
 
 from __future__ import annotations
 
@@ -6,31 +6,40 @@ from pathlib import Path
 from typing import Any
 
 from pal_plugin.io import atomic_path
+from reproductions.gps_ssl.ablated import AUGMENTATION, METHOD
 
 READINGS = {"knn": "k-NN", "linear": "linear probe"}
 COLOURS = {"untrained": "#9aa0a6", "baseline": "#5b7db1", "gps": "#d1793a"}
 
 
-def draw(path: Path, profile: str, groups: dict[tuple[str, str], list[dict[str, Any]]]) -> None:
+def draw(
+    path: Path,
+    profile: str,
+    groups: dict[tuple[str, str], list[dict[str, Any]]],
+    graphs: dict[str, list[dict[str, Any]]],
+) -> None:
     """Draw bars of mean top-1 accuracy per arm with one dot a seed, a row of panels a (method, augmentation).
 
     Args:
         path: the PNG to write.
         profile: named in the title.
         groups: the runs of each (method, augmentation).
+        graphs: the runs of each graph of the ablation, purest first, `none` last; a row of panels if there are any.
     """
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(
-        len(groups), len(READINGS), figsize=(7.2, 2.6 * len(groups) + 0.4), squeeze=False, layout="constrained"
-    )
-    for row, ((method, augmentation), runs) in zip(axes, groups.items(), strict=True):
+    rows = len(groups) + bool(graphs)
+    figure, axes = plt.subplots(rows, 2, figsize=(7.2, 2.6 * rows + 0.4), squeeze=False, layout="constrained")
+    for row, ((method, augmentation), runs) in zip(axes, groups.items(), strict=False):
         for axis, (reading, title) in zip(row, READINGS.items(), strict=True):
             _panel(axis, method, runs, reading)
             axis.set_title(f"{title}: {method}, {augmentation}", fontsize=10, loc="left")
+    if graphs:
+        _purity_panel(axes[-1, 0], graphs)
+        _k_panel(axes[-1, 1], graphs)
     data = next(iter(groups.values()))[0]["data"]
     title = f"GPS-SSL on {data}, profile {profile}: top-1 in percent, a dot a seed"
     figure.suptitle(title, fontsize=10, x=0.01, ha="left")
@@ -44,10 +53,56 @@ def _panel(axis: Any, method: str, runs: list[dict[str, Any]], reading: str) -> 
     for position, arm in enumerate(reversed(names)):
         of_arm = [run for run in runs if run["arm"] == ("baseline" if arm == "untrained" else arm)]
         scores = [(run["untrained"] if arm == "untrained" else run["metrics"])[reading]["top1"] for run in of_arm]
+        if not scores:
+            continue
         mean = sum(scores) / len(scores)
         axis.barh(position, mean, color=COLOURS[arm], height=0.62)
         axis.plot(scores, [position] * len(scores), "o", color="black", markersize=4, markerfacecolor="white")
         axis.text(max(scores) + 1.5, position, f"{mean:.1f}", va="center", fontsize=9)
     axis.set_yticks(range(len(names)), list(reversed(names.values())), fontsize=9)
     axis.set_xlim(0, min(100.0, 1.25 * axis.get_xlim()[1]))  # room for the numbers
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+def _purity_panel(axis: Any, graphs: dict[str, list[dict[str, Any]]]) -> None:
+    """Accuracy against the share of neighbours of the anchor's class, a mark a prior, at the k most priors have."""
+    of_graph = {name: runs for name, runs in graphs.items() if name != "none"}
+    ks = [runs[0]["k"] for runs in of_graph.values()]
+    k = max(set(ks), key=ks.count)
+    shown = {runs[0]["prior"]: runs for runs in of_graph.values() if runs[0]["k"] == k}
+    _lines(axis, {prior: (runs[0]["purity"], runs) for prior, runs in shown.items()}, graphs["none"])
+    low, high = axis.get_ylim()
+    for prior, runs in shown.items():
+        axis.annotate(prior, (runs[0]["purity"], low + 0.03 * (high - low)), fontsize=8, rotation=90, ha="right")
+    axis.set_xlabel(f"purity of the {k} neighbours", fontsize=9)
+    axis.set_title(f"which prior: gps_{METHOD}, {AUGMENTATION}", fontsize=10, loc="left")
+
+
+def _k_panel(axis: Any, graphs: dict[str, list[dict[str, Any]]]) -> None:
+    """Accuracy against k, for the prior that was tried with the most."""
+    of_graph = [runs for name, runs in graphs.items() if name != "none"]
+    priors = [runs[0]["prior"] for runs in of_graph]
+    prior = max(set(priors), key=priors.count)
+    shown = {str(runs[0]["k"]): (runs[0]["k"], runs) for runs in of_graph if runs[0]["prior"] == prior}
+    _lines(axis, dict(sorted(shown.items(), key=lambda item: item[1][0])), graphs["none"])
+    axis.set_xscale("log", base=2)
+    ticks = sorted(k for k, _ in shown.values())
+    axis.set_xticks(ticks, [str(k) for k in ticks])
+    axis.set_xlabel(f"neighbours k, prior {prior}", fontsize=9)
+    axis.set_title(f"how many: gps_{METHOD}, {AUGMENTATION}", fontsize=10, loc="left")
+
+
+def _lines(axis: Any, points: dict[str, tuple[float, list[dict[str, Any]]]], without: list[dict[str, Any]]) -> None:
+    """Draw k-NN and linear accuracy at each x, a dot a seed, a line through the means, and the baseline's dashed."""
+    ordered = sorted(points.values(), key=lambda point: point[0])
+    for (reading, title), colour, marker in zip(READINGS.items(), ("#d1793a", "#5b7db1"), ("o", "s"), strict=True):
+        scores = [[run["metrics"][reading]["top1"] for run in runs] for _, runs in ordered]
+        axis.plot([x for x, _ in ordered], [sum(s) / len(s) for s in scores], color=colour, linewidth=1, label=title)
+        for (x, _), of_x in zip(ordered, scores, strict=True):
+            axis.plot([x] * len(of_x), of_x, marker, color=colour, markersize=4, markerfacecolor="white")
+        baseline = [run["metrics"][reading]["top1"] for run in without]
+        if baseline:
+            axis.axhline(sum(baseline) / len(baseline), color=colour, linewidth=1, linestyle=":")
+    axis.legend(fontsize=8, frameon=False, title=f"dotted: {METHOD}", title_fontsize=8)
+    axis.tick_params(labelsize=9)
     axis.spines[["top", "right"]].set_visible(False)

@@ -18,6 +18,7 @@ def main(profile: str, k: int) -> None:
     graph = knn_graph(features.features, k, manifest=images.manifest)
     graph.save(artifacts(profile, PAPER) / "graph")
     shares = {
+        "prior": features.info["prior"],
         "nodes": graph.num_nodes,
         "edges": graph.num_edges,
         "k": k,

@@ -8,6 +8,8 @@ from reproductions.layout import artifacts, results
 
 PAPER = "gps_ssl"
 BASELINE, GPS = "baseline", "gps"
+ARMS = ("untrained", BASELINE, GPS)
+READINGS = ("knn", "linear")
 LABELS = "labels"  # the oracle in the place of a prior: neighbours of one class, drawn at random
 
 
@@ -26,6 +28,6 @@ def result(profile: str, run: str) -> Path:
     return results(profile, PAPER) / f"{run}.json"
 
 
-def ablation_result(profile: str, prior: str, k: int, seed: int) -> Path:
+def ablation_result(profile: str, graph: str, seed: int) -> Path:
     """Return where the metrics of a run with another graph are."""
-    return results(profile, PAPER) / "ablation" / f"{prior}-k{k}-{seed}.json"
+    return results(profile, PAPER) / "ablation" / f"{graph}-{seed}.json"

@@ -35,6 +35,7 @@ class Clone:
         self.set("profiles", ["debug"])
         self.set("gps_ssl.prior", "pixels")
         self.set("gps_ssl.seeds", [0])
+        self.set("gps_ssl.ablation", ["labels-k2"])
         self.environment = os.environ | {
             "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
             "PAL_CACHE": str(folder / "cache"),
@@ -72,7 +73,8 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
 
 def test_end_to_end(clone: Clone) -> None:
     stages, said = clone.repro()
-    assert stages == {f"gps_{s}" for s in ("data", "embed", "graph", "baseline", "pretrain", "evaluate", "table")}
+    runs = {"gps_baseline", "gps_pretrain", "gps_evaluate", "gps_ablation"}
+    assert stages == {"gps_data", "gps_embed", "gps_prior", "gps_graph", *runs, "gps_table"}
     results = clone.folder / "reproductions" / "results" / "debug"
     one = json.loads((results / "gps_ssl" / "simclr-flip_only-gps-0.json").read_text())
     assert one.keys() >= {"paper", "profile", "arm", "method", "augmentation", "seed", "metrics", "untrained", "wall_s"}
@@ -84,6 +86,8 @@ def test_end_to_end(clone: Clone) -> None:
     assert summary["knn"]["gps"] == {"mean": one["metrics"]["knn"]["top1"], "std": 0.0, "seeds": 1}
     assert "| gps_simclr |" in (results / "gps_ssl.md").read_text()
     assert "| gps_simclr |" in said
+    assert "| the prior itself, pixels |" in said
+    assert "| labels-k2 | 1.000 |" in said
     assert "simclr_flip_only.knn.gps.mean" in clone.run("dvc", "metrics", "show", "--md")
     plots = clone.run("dvc", "plots", "show")
     assert "index.html" in plots
@@ -126,4 +130,4 @@ def test_a_killed_repro_goes_on(clone: Clone) -> None:
     assert "gps_baseline@debug-simclr-flip_only-1" not in lock["stages"]
     stages, said = clone.repro()
     assert "going on from epoch 2" in said
-    assert stages == {"gps_baseline", "gps_pretrain", "gps_evaluate", "gps_table"}
+    assert stages == {"gps_baseline", "gps_pretrain", "gps_evaluate", "gps_ablation", "gps_table"}

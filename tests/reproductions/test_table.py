@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
-from reproductions.gps_ssl.table import gaps, spread, summarise, table
+from reproductions.gps_ssl.figure import draw
+from reproductions.gps_ssl.graphs import graph_table, other_graphs
+from reproductions.gps_ssl.numbers import gaps, spread, summarise
+from reproductions.gps_ssl.table import table
 
 CLAIM = {
     "method": "simclr",
@@ -67,3 +73,51 @@ def test_table() -> None:
     assert "| untrained network | 30.50 ± 0.71 | 35.50 ± 0.71 | 2 | not available |" in text
     unknown = table("smoke", "simclr", "flip_only", RUNS, [])
     assert unknown.count("not available") == 4
+
+
+def test_the_prior_itself() -> None:
+    prior = {"prior": "lite0", "images": {"test": 2000}, "metrics": {"knn": {"top1": 80.0}, "linear": {"top1": 85.5}}}
+    text = table("smoke", "simclr", "flip_only", RUNS, [CLAIM], prior)
+    assert "| the prior itself, lite0 | 80.00 | 85.50 | 2000 test images | not available |" in text
+
+
+def test_runs_of_two_machines_and_commits_are_said() -> None:
+    runs = [*RUNS[:3], RUNS[3] | {"commit": "def", "hardware": "another"}]
+    assert "; a machine and another; commit abc and def." in table("smoke", "simclr", "flip_only", runs, [])
+
+
+@pytest.fixture
+def ablation(tmp_path: Path) -> Path:
+    (tmp_path / "ablation").mkdir()
+    (tmp_path / "graph.json").write_text(json.dumps({"prior": "lite0", "k": 4, "purity": 0.77, "nodes": 9}))
+    for name, purity, knn in (("labels-k4-0", 1.0, 45.0), ("pixels-k4-0", 0.24, 30.0), ("pixels-k4-1", 0.24, 32.0)):
+        prior, k, seed = name.split("-")
+        run = result("gps", int(seed), knn, knn + 1) | {"prior": prior, "k": int(k[1:]), "purity": purity}
+        (tmp_path / "ablation" / f"{name}.json").write_text(json.dumps(run))
+    return tmp_path
+
+
+def test_graphs(ablation: Path) -> None:
+    graphs = other_graphs(ablation, RUNS)
+    assert list(graphs) == ["labels-k4", "lite0-k4", "pixels-k4", "none"]
+    text = graph_table("smoke", graphs)
+    assert "| labels-k4 | 1.000 | 45.00 ± 0.00 | 46.00 ± 0.00 | 1 |" in text
+    assert "| lite0-k4 | 0.770 | 37.50 ± 0.71 | 39.00 ± 1.41 | 2 |" in text  # the main table's own graph
+    assert "| pixels-k4 | 0.240 | 31.00 ± 1.41 | 32.00 ± 1.41 | 2 |" in text
+    assert "| none (simclr) | | 24.00 ± 1.41 | 30.00 ± 1.41 | 2 |" in text.replace("|  |", "| |")
+    assert summarise(graphs["pixels-k4"])["knn"]["gps"]["seeds"] == 2
+
+
+def test_no_other_graph(tmp_path: Path) -> None:
+    assert other_graphs(tmp_path, RUNS) == {}
+
+
+def test_figure(ablation: Path, tmp_path: Path) -> None:
+    sizes = []
+    for graphs in ({}, other_graphs(ablation, RUNS)):
+        draw(tmp_path / "figure.png", "smoke", {("simclr", "flip_only"): RUNS[:2]}, graphs)
+        with Image.open(tmp_path / "figure.png") as picture:
+            picture.load()
+            sizes.append(picture.size)
+    assert sizes[1][0] == sizes[0][0]
+    assert sizes[1][1] > sizes[0][1]  # a row of panels more

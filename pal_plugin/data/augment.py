@@ -1,14 +1,14 @@
-"""Augmentation of a batch of in-memory images with draws of their own for every image.
+"""Augmentation of a batch of images with draws of their own for every image.
 
 The distribution is that of solo-learn's pipelines (torchvision's transforms on PIL images, one image at a time); the
-arithmetic is batched, in float32.
+arithmetic is batched, in float32. Only images of different sizes are cropped one by one.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -52,6 +52,10 @@ class Draws:
     solarize: NDArray[np.bool_]
     equalize: NDArray[np.bool_]
 
+    def take(self, rows: NDArray[np.integer]) -> Draws:
+        """Return the draws of the images `rows` of the batch."""
+        return Draws(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+
 
 def draw(policy: Policy, seed: int, epoch: int, index: NDArray[np.integer], view: int) -> Draws:
     """Draw the augmentation of view number `view` (from 0) of the samples `index` (B,).
@@ -79,23 +83,32 @@ def draw(policy: Policy, seed: int, epoch: int, index: NDArray[np.integer], view
     )
 
 
-def crop_boxes(draws: Draws, height: int, width: int) -> NDArray[np.int64]:
-    """Return (B, 4) crops as top, left, height, width in pixels: torchvision's `RandomResizedCrop.get_params`."""
-    area = draws.crop_area * (height * width)
+def crop_boxes(draws: Draws, height: int | NDArray[np.integer], width: int | NDArray[np.integer]) -> NDArray[np.int64]:
+    """Return (B, 4) crops as top, left, height, width in pixels: torchvision's `RandomResizedCrop.get_params`.
+
+    Args:
+        draws: of these B images.
+        height: of every image, or (B,) of each.
+        width: likewise.
+    """
+    count = len(draws.flip)
+    heights, widths = np.broadcast_to(height, count), np.broadcast_to(width, count)
+    area = draws.crop_area * (heights * widths)[:, None]
     w = np.rint(np.sqrt(area * draws.crop_aspect)).astype(np.int64)
     h = np.rint(np.sqrt(area / draws.crop_aspect)).astype(np.int64)
-    fits = (w > 0) & (w <= width) & (h > 0) & (h <= height)
+    fits = (w > 0) & (w <= widths[:, None]) & (h > 0) & (h <= heights[:, None])
     first = np.argmax(fits, axis=1)[:, None]
     w, h = np.take_along_axis(w, first, 1)[:, 0], np.take_along_axis(h, first, 1)[:, 0]
-    top = np.floor(draws.crop_place[:, 0] * (height - h + 1)).astype(np.int64)
-    left = np.floor(draws.crop_place[:, 1] * (width - w + 1)).astype(np.int64)
+    top = np.floor(draws.crop_place[:, 0] * (heights - h + 1)).astype(np.int64)
+    left = np.floor(draws.crop_place[:, 1] * (widths - w + 1)).astype(np.int64)
     boxes = np.stack([top, left, h, w], axis=1)
-    boxes[~fits.any(axis=1)] = _centre_box(height, width)
+    for row in np.flatnonzero(~fits.any(axis=1)):
+        boxes[row] = _centre_box(int(heights[row]), int(widths[row]))
     return boxes
 
 
 def apply(
-    images: NDArray[np.uint8],
+    images: NDArray[np.uint8] | Sequence[NDArray[np.uint8]],
     draws: Draws,
     policy: Policy,
     mean: tuple[float, float, float],
@@ -103,8 +116,11 @@ def apply(
 ) -> Tensor:
     """Augment and normalise a batch.
 
+    Without a random crop, the images of an array are resized as a whole, whatever their aspect; images of different
+    sizes keep theirs and lose what is outside the central square.
+
     Args:
-        images: (B, H, W, 3) uint8.
+        images: (B, H, W, 3) uint8, or B arrays (H_i, W_i, 3).
         draws: of these B images, from `draw`.
         policy: says which operations there are and how large the output is.
         mean: of the channels, in [0, 1].
@@ -113,6 +129,8 @@ def apply(
     Returns:
         (B, 3, S, S) float32 with S = `policy.crop_size`.
     """
+    if not isinstance(images, np.ndarray):
+        return colour(cut(images, draws, policy), draws, mean, std)
     # A flip commutes with every operation between the crop and the end, so it is done where it is cheapest.
     flip = torch.from_numpy(draws.flip)
     size = policy.crop_size
@@ -122,6 +140,46 @@ def apply(
         x = pixels.to_float(images, flip)
     else:
         x = pixels.resize(images, size, flip)
+    return _colour(x, draws, mean, std)
+
+
+def cut(images: Sequence[NDArray[np.uint8]], draws: Draws, policy: Policy) -> NDArray[np.uint8]:
+    """Do the first half of `apply` for images of any sizes: crop and resize.
+
+    Args:
+        images: B arrays (H_i, W_i, 3) uint8.
+        draws: of these B images.
+        policy: says whether to crop at random, and how large the output is.
+
+    Returns:
+        (B, S, S, 3) uint8 with S = `policy.crop_size`.
+    """
+    size = policy.crop_size
+    if not policy.rrc.enabled:
+        return np.stack([pixels.cut_centre(image, size) for image in images])
+    heights, widths = np.array([image.shape[:2] for image in images]).T
+    boxes = crop_boxes(draws, heights, widths)
+    return np.stack([pixels.cut(image, box, size) for image, box in zip(images, boxes, strict=True)])
+
+
+def colour(
+    crops: NDArray[np.uint8], draws: Draws, mean: tuple[float, float, float], std: tuple[float, float, float]
+) -> Tensor:
+    """Do the second half of `apply`: flip, change the colours, normalise.
+
+    Args:
+        crops: (B, S, S, 3) uint8, from `cut`.
+        draws: of these B images.
+        mean: of the channels, in [0, 1].
+        std: likewise.
+
+    Returns:
+        (B, 3, S, S) float32.
+    """
+    return _colour(pixels.to_float(crops, torch.from_numpy(draws.flip)), draws, mean, std)
+
+
+def _colour(x: Tensor, draws: Draws, mean: tuple[float, float, float], std: tuple[float, float, float]) -> Tensor:
     _jitter_(x, draws)
     _where_(x, draws.gray, pixels.grayscale)
     _where_(x, draws.blur, pixels.gaussian_blur, draws.sigma)

@@ -1,7 +1,8 @@
 """Image operations on whole batches, with parameters of their own for every image.
 
 Images are (B, 3, H, W) float32 in [0, 1] unless said otherwise. Each operation is PIL's; but only a resize rounds its
-result to 8 bits, where PIL rounds, or cuts off, after every step inside an operation too.
+result to 8 bits, where PIL rounds, or cuts off, after every step inside an operation too. Images of different sizes
+cannot be a batch before they are resized: `cut` and `cut_centre` take them one by one, with PIL itself.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 _BICUBIC_A = -0.5  # PIL's; OpenCV and torch's own interpolate have -0.75
@@ -82,6 +84,40 @@ def resize(images: NDArray[np.uint8], size: int, flip: Tensor | None = None) -> 
     """Resize whole images (B, H, W, 3) uint8 to (B, 3, size, size), as `resized_crop` does."""
     boxes = np.tile(np.array([0, 0, *images.shape[1:3]]), (len(images), 1))
     return resized_crop(images, boxes, size, flip)
+
+
+def cut(image: NDArray[np.uint8], box: NDArray[np.int64], size: int) -> NDArray[np.uint8]:
+    """Cut a box out of one image and resize it, bicubic: torchvision's `resized_crop` of a PIL image.
+
+    Args:
+        image: (H, W, 3) uint8.
+        box: (4,) top, left, height, width in pixels.
+        size: side of the output.
+
+    Returns:
+        (size, size, 3) uint8.
+    """
+    top, left, height, width = box
+    part = Image.fromarray(image[top : top + height, left : left + width])
+    return np.asarray(part.resize((size, size), Image.Resampling.BICUBIC))
+
+
+def cut_centre(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """Resize one image so that its shorter side is `size`, and keep the centre: torchvision's Resize and CenterCrop.
+
+    Args:
+        image: (H, W, 3) uint8.
+        size: side of the output.
+
+    Returns:
+        (size, size, 3) uint8.
+    """
+    height, width = image.shape[:2]
+    short = min(height, width)
+    height, width = size * height // short, size * width // short
+    top, left = round((height - size) / 2), round((width - size) / 2)
+    resized = Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC)
+    return np.asarray(resized.crop((left, top, left + size, top + size)))
 
 
 def luma(x: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -76,18 +76,36 @@ def photos() -> np.ndarray:
     return np.stack(patches)
 
 
-def by_pil(images: np.ndarray, draws: Draws, policy: Policy) -> np.ndarray:
+@pytest.fixture(scope="module")
+def ragged() -> list[np.ndarray]:
+    """300 patches of the photographs, upright and oblong, of 20 to 420 pixels a side, and two enlarged ones."""
+    rng = np.random.default_rng(1)
+    patches = []
+    for photo in load_sample_images().images:
+        for _ in range(150):
+            height, width = rng.integers(20, 421, 2)
+            top, left = rng.integers(0, photo.shape[0] - height + 1), rng.integers(0, photo.shape[1] - width + 1)
+            patches.append(photo[top : top + height, left : left + width])
+        patches.append(np.asarray(Image.fromarray(photo).resize((2400, 1600), Image.Resampling.BICUBIC)))
+    return patches
+
+
+def cropped_by_pil(image: Image.Image, box: np.ndarray, policy: Policy, whole: bool) -> Image.Image:
+    size = [policy.crop_size] * 2
+    if policy.rrc.enabled:
+        return F.resized_crop(image, *box.tolist(), size, InterpolationMode.BICUBIC)
+    if whole:
+        return F.resize(image, size, InterpolationMode.BICUBIC)
+    return F.center_crop(F.resize(image, policy.crop_size, InterpolationMode.BICUBIC), size)
+
+
+def by_pil(images: np.ndarray | Sequence[np.ndarray], draws: Draws, policy: Policy) -> np.ndarray:
     """What solo-learn's pipeline makes of these draws: torchvision on PIL images, in its order."""
     jitters: list[Callable] = [F.adjust_brightness, F.adjust_contrast, F.adjust_saturation, F.adjust_hue]
-    boxes = crop_boxes(draws, *images.shape[1:3])
     out = []
     for row, pixels in enumerate(images):
-        image = Image.fromarray(pixels)
-        size = [policy.crop_size] * 2
-        if policy.rrc.enabled:
-            image = F.resized_crop(image, *boxes[row].tolist(), size, InterpolationMode.BICUBIC)
-        else:
-            image = F.resize(image, size, InterpolationMode.BICUBIC)
+        box = crop_boxes(draws, *pixels.shape[:2])[row]
+        image = cropped_by_pil(Image.fromarray(pixels), box, policy, whole=isinstance(images, np.ndarray))
         if draws.jitter[row]:
             for number in draws.order[row]:
                 image = jitters[number](image, float(draws.factors[row, number]))
@@ -105,7 +123,7 @@ def by_pil(images: np.ndarray, draws: Draws, policy: Policy) -> np.ndarray:
     return np.stack(out)
 
 
-def distance(images: np.ndarray, policy: Policy, seed: int = 0) -> np.ndarray:
+def distance(images: np.ndarray | Sequence[np.ndarray], policy: Policy, seed: int = 0) -> np.ndarray:
     """Absolute difference between ours and PIL's, in 8-bit levels."""
     draws = draw(policy, seed, 0, np.arange(len(images)), 0)
     ours = apply(images, draws, policy, ZERO, ONE)
@@ -133,6 +151,43 @@ def test_jitter_is_that_of_pil(photos, name):
 def test_policy_is_that_of_pil(photos, changes, limit):
     for seed in range(3):
         assert distance(photos, policy_of(**changes), seed).mean() <= limit
+
+
+@pytest.mark.parametrize("name", SINGLE)
+def test_operation_on_images_of_different_sizes_is_that_of_pil(ragged, name):
+    apart = distance(ragged, policy_of(**SINGLE[name]))
+    assert apart.mean() <= {"gaussian_blur": 0.45, "grayscale": 0.35}.get(name, 1e-5)
+    assert apart.max() <= {"gaussian_blur": 8, "grayscale": 1}.get(name, 1e-4)  # PIL itself crops and resizes
+
+
+@pytest.mark.parametrize("name", JITTERS)
+def test_jitter_of_images_of_different_sizes_is_that_of_pil(ragged, name):
+    apart = distance(ragged, policy_of(color_jitter={"prob": 1.0, **JITTERS[name]}))
+    assert apart.mean() <= (1.3 if name == "all" else 0.7)
+
+
+@pytest.mark.parametrize(("changes", "limit"), [(WITHOUT_JITTER, 0.35), (STRONG, 1.3)])
+@pytest.mark.parametrize("size", [32, 96])
+def test_policy_on_images_of_different_sizes_is_that_of_pil(ragged, changes, limit, size):
+    assert distance(ragged, policy_of(**changes, crop_size=size), seed=1).mean() <= limit
+
+
+def test_an_image_looks_the_same_whatever_sizes_are_beside_it(ragged):
+    policy = policy_of(**STRONG)
+    draws = draw(policy, 0, 0, np.arange(len(ragged)), 0)
+    whole = apply(ragged, draws, policy, ZERO, ONE)
+    some = np.array([301, 5, 120])
+    part = apply([ragged[row] for row in some], draws.take(some), policy, ZERO, ONE)
+    torch.testing.assert_close(part, whole[some], rtol=0, atol=1e-5)
+
+
+def test_boxes_of_many_sizes_are_those_of_each():
+    policy = policy_of(rrc={"enabled": True, "crop_min_scale": 0.5, "crop_max_scale": 1.0})
+    draws = draw(policy, 0, 0, np.arange(600), 0)
+    sizes = np.random.default_rng(0).integers(1, 60, (600, 2))  # often too oblong for any crop to fit
+    together = crop_boxes(draws, *sizes.T)
+    for row, (height, width) in enumerate(sizes):
+        np.testing.assert_array_equal(together[row], crop_boxes(draws, int(height), int(width))[row])
 
 
 def test_oblong_images(photos):

@@ -63,16 +63,49 @@ def _load(args: argparse.Namespace) -> Any:
 
 
 def _graph(args: argparse.Namespace) -> int:
+    from pal_plugin.data import check_reference
     from pal_plugin.graph import SimilarityGraph
     from pal_plugin.graph.inspect import inspect
+    from pal_plugin.sheet import write_graph_sheet
 
     graph = SimilarityGraph.load(args.graph)
-    figures = inspect(graph)
+    dataset = _load(args) if args.data else None
+    if dataset is not None and graph.manifest is not None:
+        check_reference(graph.manifest, dataset.manifest, what="The graph", path=args.graph)
+    figures = inspect(graph, None if dataset is None else dataset.labels)
+    if args.out is not None:
+        files = write_graph_sheet(
+            args.out,
+            graph,
+            dataset,
+            anchors=args.anchors,
+            columns=args.columns,
+            pick=args.pick,
+            seed=args.pick_seed,
+        )
+        figures |= {"files": [str(file) for file in files]}
     show(figures, as_json=args.json)
     return 0
 
 
 def _data(args: argparse.Namespace) -> int:
+    from pal_plugin.sheet import write_data_sheet
+    from pal_plugin.sheet.measures import measure
+
     dataset = _load(args)
-    show({"data": args.data, "images": len(dataset)}, as_json=args.json)
+    measures = measure(dataset, args.pick_seed)
+    files = write_data_sheet(args.out, dataset, per_class=args.per_class, seed=args.pick_seed, measures=measures)
+    figures = {
+        "data": args.data,
+        "split": args.split,
+        "images": measures.images,
+        "unlabelled": measures.unlabelled,
+        "classes": dict(measures.classes),
+        "measured": measures.read,
+        "mean": list(measures.mean),
+        "std": list(measures.std),
+        "sizes": [{"height": height, "width": width, "images": count} for (height, width), count in measures.sizes],
+        "files": [str(file) for file in files],
+    }
+    show(figures, as_json=args.json)
     return 0

@@ -69,6 +69,11 @@ def in_degree(graph: SimilarityGraph) -> Longs:
     return np.bincount(_edges(graph).cols, minlength=graph.num_nodes)
 
 
+def out_degree(graph: SimilarityGraph) -> Longs:
+    """Return the (N,) number of other nodes that each node has as a positive neighbour."""
+    return np.bincount(_edges(graph).rows, minlength=graph.num_nodes)
+
+
 def node_purity(graph: SimilarityGraph, labels: npt.ArrayLike, k: int | None = None) -> npt.NDArray[np.float64]:
     """Return, for each node, the share of its k first labelled positive neighbours that are of its class.
 
@@ -86,7 +91,8 @@ def node_purity(graph: SimilarityGraph, labels: npt.ArrayLike, k: int | None = N
     rows, right = _counted(_edges(graph), _classes(graph, labels), k)
     counted = np.bincount(rows, minlength=graph.num_nodes)
     agreeing = np.bincount(rows, weights=right, minlength=graph.num_nodes)
-    return np.divide(agreeing, counted, out=np.full(graph.num_nodes, np.nan), where=counted > 0)
+    purity = np.full(graph.num_nodes, np.nan)
+    return np.divide(agreeing, counted, out=purity, where=counted > 0)
 
 
 def inspect_classes(graph: SimilarityGraph, labels: npt.ArrayLike) -> list[dict[str, Any]]:

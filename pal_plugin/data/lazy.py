@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pal_plugin.data.decode import decode_image
-from pal_plugin.errors import DataError
+from pal_plugin.errors import DataError, ImageError
 from pal_plugin.progress import progress
 
 Rows: TypeAlias = "slice | Sequence[int] | NDArray[np.integer[Any]]"
@@ -96,6 +96,21 @@ class FileImages:
         for path in progress(self._paths, "files hashed"):
             digest.update(hashlib.sha256(read_bytes(path)).digest())
         return digest.hexdigest()
+
+
+def undecodable(images: LazyImages) -> dict[int, ImageError]:
+    """Decode every image; return the row of each one that cannot be decoded, with the error that says why.
+
+    Raises:
+        DataError: an image cannot be read at all.
+    """
+    bad = {}
+    for row in progress(range(len(images)), "images decoded"):
+        try:
+            images[[row]]
+        except ImageError as error:
+            bad[row] = error
+    return bad
 
 
 def read_bytes(path: Path) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +10,13 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from pal_plugin.data import aircraft, array_files, folder, h5, medmnist
 from pal_plugin.data.cifar10 import CIFAR10, load_cifar10
+from pal_plugin.data.cifar100 import CIFAR100, load_cifar100
 from pal_plugin.data.dataset import ImageDataset
 from pal_plugin.data.digits import load_digits
-from pal_plugin.data.fetch import Release
+from pal_plugin.data.fetch import Release, fetch
+from pal_plugin.data.idx import FASHION_MNIST, MNIST, load_fashion_mnist, load_mnist
 from pal_plugin.errors import ConfigError, DataError
 from pal_plugin.io import cache_folder
 from pal_plugin.registry import near_matches
@@ -31,19 +35,42 @@ class Source:
         splits: from root and options to the splits that there are.
         options: the names of its options.
         own_root: whether the root is the user's own file or folder, to be named, rather than where data sets are kept.
-        release: its published files, where `pal data get` can bring them.
+        fetch: from root and source (see `pal_plugin.data.fetch.fetch`) to the folder that the files are now in; None
+            where there is nothing to bring.
     """
 
     load: Callable[[str, Path, Options], ImageDataset]
     splits: Callable[[Path, Options], tuple[str, ...]] = lambda _root, _options: ("train", "test")
     options: frozenset[str] = frozenset()
     own_root: bool = False
-    release: Release | None = None
+    fetch: Callable[[Path, str], Path] | None = None
+
+
+def _published(load: Callable[[str, Path], ImageDataset], release: Release) -> Source:
+    return Source(lambda split, root, _options: load(split, root), fetch=functools.partial(fetch, release))
 
 
 SOURCES: dict[str, Source] = {
-    "cifar10": Source(lambda split, root, _options: load_cifar10(split, root), release=CIFAR10),
+    "cifar10": _published(load_cifar10, CIFAR10),
+    "cifar100": _published(load_cifar100, CIFAR100),
     "digits": Source(lambda split, _root, _options: load_digits(split)),
+    "mnist": _published(load_mnist, MNIST),
+    "fashion_mnist": _published(load_fashion_mnist, FASHION_MNIST),
+    "aircraft": Source(
+        aircraft.load_aircraft, aircraft.aircraft_splits, aircraft.OPTIONS, fetch=aircraft.fetch_aircraft
+    ),
+    "medmnist": Source(medmnist.load_medmnist, medmnist.medmnist_splits, medmnist.OPTIONS),
+    "folder": Source(
+        folder.load_folder, lambda root, _options: folder.folder_splits(root), folder.OPTIONS, own_root=True
+    ),
+    "arrays": Source(
+        lambda split, root, _options: array_files.load_arrays(split, root),
+        lambda root, _options: array_files.array_splits(root),
+        own_root=True,
+    ),
+    "h5": Source(
+        lambda split, root, _options: h5.load_h5(split, root), lambda root, _options: h5.h5_splits(root), own_root=True
+    ),
 }
 
 
@@ -120,6 +147,29 @@ def available_splits(data: Mapping[str, Any]) -> tuple[str, ...]:
     if _val_fraction(data) > 0 and "train" in splits:
         splits.add("val")
     return tuple(split for split in SPLITS if split in splits)
+
+
+def bring(name: str, root: Path | None, source: str = "auto") -> Path | None:
+    """Make sure that the published files of a data set are there and are the published ones.
+
+    Args:
+        name: one of `SOURCES`.
+        root: see `load_dataset`.
+        source: see `pal_plugin.data.fetch.fetch`.
+
+    Returns:
+        The folder that they are in; None for a data set without any.
+
+    Raises:
+        ConfigError: no such data set or source, or the data is the user's own.
+        DataError, ChecksumError: see `load_dataset`.
+    """
+    found, place, _ = _located(name, root, None)
+    if found.fetch is None:
+        if source not in ("auto", "folder"):
+            raise ConfigError(f"{name} cannot be had from {source}", "Leave --source out")
+        return None
+    return found.fetch(place, source)
 
 
 def _located(name: str, root: Path | None, options: Options | None) -> tuple[Source, Path, Options]:

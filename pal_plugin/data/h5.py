@@ -1,0 +1,224 @@
+"""Images in HDF5 files, read when they are needed.
+
+A file holds either arrays called as in `pal_plugin.data.array_files` (`images` and `labels`, or `train_images` …), or,
+as solo-learn's do, a group a class with an encoded image (JPEG, PNG …) a data set. A folder may have a file a split:
+`train.h5`, `val.h5`, `test.h5`.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pal_plugin.data.array_files import as_labels, as_rgb, channel_statistics, numbered, row_ids, splits_of
+from pal_plugin.data.dataset import UNLABELLED, ImageDataset
+from pal_plugin.data.decode import decode_image
+from pal_plugin.data.folder import MEAN, STD
+from pal_plugin.data.lazy import Rows, row_numbers
+from pal_plugin.errors import ConfigError, DataError
+from pal_plugin.progress import progress
+
+_SPLITS = ("train", "val", "test")
+
+
+class H5File:
+    """An HDF5 file that every process opens for itself, since a handle must not cross a fork.
+
+    Args:
+        path: the file.
+
+    Raises:
+        DataError: it is missing, damaged or no HDF5 file.
+        ConfigError: h5py is not installed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._handle: Any = None
+        self._pid = -1
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path, "_handle": None, "_pid": -1}
+
+    @property
+    def handle(self) -> Any:
+        """The open file, an `h5py.File`."""
+        if self._pid != os.getpid():
+            self._handle, self._pid = _open(self.path), os.getpid()
+        return self._handle
+
+    def read(self, name: str, row: int | None = None) -> Any:
+        """Return a data set, or a row of it.
+
+        Raises:
+            DataError: what is stored there is damaged.
+        """
+        try:
+            return self.handle[name][()] if row is None else self.handle[name][row]
+        except (OSError, KeyError, RuntimeError) as error:
+            where = name if row is None else f"{name}, row {row}"
+            raise DataError(f"{self.path} cannot be read at {where}: {error}", "Write the file anew") from error
+
+
+class H5Images:
+    """Images of an HDF5 file: rows of one array, or encoded images that have a data set each.
+
+    Args:
+        file: the file.
+        names: the data sets.
+        rows: which row of the data set is the image; None where the data set is an encoded image.
+    """
+
+    def __init__(self, file: H5File, names: Sequence[str], rows: NDArray[np.int64] | None) -> None:
+        self._file = file
+        self._names = tuple(names)
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._names) if self._rows is None else len(self._rows)
+
+    def __getitem__(self, rows: Rows) -> list[NDArray[np.uint8]]:
+        """Return the images `rows`, each (H_i, W_i, 3) uint8.
+
+        Raises:
+            ImageError: an encoded image cannot be decoded.
+            DataError: the file is damaged there.
+        """
+        return [self._image(row) for row in row_numbers(rows, len(self))]
+
+    def content(self) -> str:
+        """SHA-256 over the SHA-256 of every image as it is stored, in order."""
+        return self._content
+
+    def subset(self, rows: Rows) -> H5Images:
+        """Return the images `rows`."""
+        numbers = row_numbers(rows, len(self))
+        if self._rows is not None:
+            return H5Images(self._file, self._names, self._rows[numbers])
+        return H5Images(self._file, [self._names[row] for row in numbers], None)
+
+    @functools.cached_property
+    def _content(self) -> str:
+        digest = hashlib.sha256()
+        for row in progress(range(len(self)), "images hashed"):
+            digest.update(hashlib.sha256(self._stored(row).tobytes()).digest())
+        return digest.hexdigest()
+
+    def _stored(self, row: int) -> NDArray[np.uint8]:
+        if self._rows is None:
+            return np.asarray(self._file.read(self._names[row]))
+        return np.asarray(self._file.read(self._names[0], int(self._rows[row])))
+
+    def _image(self, row: int) -> NDArray[np.uint8]:
+        stored = self._stored(row)
+        if self._rows is None:
+            return decode_image(stored.tobytes(), f"{self._file.path}:{self._names[row]}")
+        return np.ascontiguousarray(as_rgb(stored[None], f"{self._names[0]} in {self._file.path}")[0])
+
+
+def h5_splits(root: Path) -> tuple[str, ...]:
+    """Return the splits of a file, or of a folder with a file a split.
+
+    Raises:
+        DataError: there is no such file, or it has no images.
+        ConfigError: h5py is not installed.
+    """
+    if root.is_dir():
+        present = tuple(split for split in _SPLITS if (root / f"{split}.h5").is_file())
+        if "train" not in present:
+            raise DataError(f"{root} has no train.h5", "Name an HDF5 file, or a folder with train.h5")
+        return present
+    file = H5File(root)
+    return ("train",) if _has_classes(file) else splits_of(file.handle.keys(), root)
+
+
+def load_h5(split: str, root: Path) -> ImageDataset:
+    """Return a split; see the module for what a file may hold.
+
+    Mean and standard deviation are those of 1000 evenly spaced training images of an array; of encoded images,
+    ImageNet's.
+
+    Raises:
+        DataError: a file is missing, damaged or of another layout, or a class of `split` is none of `train`.
+        ConfigError: h5py is not installed.
+    """
+    train = H5File(root / "train.h5" if root.is_dir() else root)
+    file = H5File(root / f"{split}.h5") if root.is_dir() else train
+    if _has_classes(train):
+        return _load_classes(split, file, train)
+    files = {part: H5File(root / f"{part}.h5") if root.is_dir() else train for part in h5_splits(root)}
+    labels = {part: _labels(part, part_file) for part, part_file in files.items()}
+    images = _array(split, file)
+    mean, std = channel_statistics(_array("train", train))
+    own = labels[split]
+    return ImageDataset(
+        name="h5",
+        split=split,
+        images=images,
+        labels=np.full(len(images), UNLABELLED) if own is None else own,
+        ids=row_ids(split, len(images)),
+        class_names=numbered(labels.values()),
+        mean=mean,
+        std=std,
+    )
+
+
+def _open(path: Path) -> Any:
+    try:
+        import h5py
+    except ImportError as error:
+        raise ConfigError(
+            "Data in HDF5 files needs h5py, which is not installed", "Run pip install 'pal-plugin[h5]'"
+        ) from error
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        raise DataError(f"{path} is missing, truncated or no HDF5 file: {error}", "Name an HDF5 file") from error
+
+
+def _has_classes(file: H5File) -> bool:
+    import h5py  # the handle is one of its own
+
+    members = list(file.handle.values())
+    return bool(members) and all(isinstance(member, h5py.Group) for member in members)
+
+
+def _load_classes(split: str, file: H5File, train: H5File) -> ImageDataset:
+    classes = tuple(sorted(train.handle))
+    unknown = sorted(set(file.handle) - set(classes))
+    if unknown:
+        raise DataError(
+            f"{file.path} has the class {unknown[0]!r}, which {train.path} has not", "Add it there, or remove it here"
+        )
+    names = [f"{name}/{image}" for name in classes if name in file.handle for image in sorted(file.handle[name])]
+    numbers = {name: number for number, name in enumerate(classes)}
+    labels = np.array([numbers[name.split("/", 1)[0]] for name in names], np.int64)
+    return ImageDataset("h5", split, H5Images(file, names, None), labels, tuple(names), classes, MEAN, STD)
+
+
+def _array(split: str, file: H5File) -> H5Images:
+    name = _name(split, "images", file)
+    if name not in file.handle:
+        raise DataError(f"{file.path} has no array called {name}", "Write one: uint8 (N, H, W, 3) or gray (N, H, W)")
+    array = file.handle[name]
+    as_rgb(np.empty((0, *array.shape[1:]), array.dtype), f"The array {name} in {file.path}")
+    return H5Images(file, [name], np.arange(len(array)))
+
+
+def _labels(split: str, file: H5File) -> NDArray[np.int64] | None:
+    name = _name(split, "labels", file)
+    if name not in file.handle:
+        return None
+    labels = np.asarray(file.read(name))
+    return as_labels(labels, len(labels), f"The array {name} in {file.path}")
+
+
+def _name(split: str, what: str, file: H5File) -> str:
+    return f"{split}_{what}" if "train_images" in file.handle else what

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from pal_plugin.commands import inspect
 from pal_plugin.commands.options import DATASETS, add_json, add_option, add_root, show
 
 
@@ -29,6 +30,7 @@ def add(commands: Any) -> None:
         add_option(action)
         add_json(action)
         action.set_defaults(run=_data)
+    inspect.add_data(actions)
 
 
 def _data(args: argparse.Namespace) -> int:

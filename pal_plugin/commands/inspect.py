@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pal_plugin.commands.options import add_json, add_root, show
+from pal_plugin.commands.options import DATASETS, add_json, add_whereabouts, data_config, show
+
+if TYPE_CHECKING:
+    from pal_plugin.data import ImageDataset
 
 
 def add_graph(builders: Any) -> None:
@@ -38,7 +41,7 @@ def add_graph(builders: Any) -> None:
 def add_data(actions: Any) -> None:
     """Add `pal data show` to the actions of `pal data`."""
     parser = actions.add_parser("show", help="figures of a data set, and a contact sheet, class by class")
-    parser.add_argument("data", metavar="NAME", help="the data set")
+    parser.add_argument("data", metavar="NAME", help=DATASETS)
     _add_part(parser)
     parser.add_argument("--per-class", type=int, metavar="N", help="images of a class (default: what fits the page)")
     parser.add_argument("--pick-seed", type=int, default=0, metavar="S", help="of the images shown (default: 0)")
@@ -50,16 +53,17 @@ def add_data(actions: Any) -> None:
 
 
 def _add_part(parser: argparse.ArgumentParser) -> None:
-    add_root(parser)
-    parser.add_argument("--split", default="train", help="train (default), val or test")
+    add_whereabouts(parser)
+    parser.add_argument("--split", choices=["train", "val", "test"], default="train")
     parser.add_argument("--subset", type=int, metavar="N", help="a stratified sample of N images")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the sample (default: 0)")
 
 
-def _load(args: argparse.Namespace) -> Any:
-    from pal_plugin.data import load_dataset
+def _load(args: argparse.Namespace) -> ImageDataset:
+    from pal_plugin.data import dataset_from_config
 
-    return load_dataset(args.data, args.split, root=args.root, subset=args.subset, seed=args.seed)
+    dataset = dataset_from_config(data_config(args), args.split)
+    return dataset if args.subset is None else dataset.subset(args.subset, args.seed)
 
 
 def _graph(args: argparse.Namespace) -> int:

@@ -20,6 +20,11 @@ def add_dataset(parser: argparse.ArgumentParser, *, required: bool) -> None:
     """Add `--data`, `--root`, `--option` and `--val-fraction`; `data_config` reads them."""
     default = "" if required else " (default: the checkpoint's own)"
     parser.add_argument("--data", required=required, metavar="NAME", help=f"{DATASETS}{default}")
+    add_whereabouts(parser)
+
+
+def add_whereabouts(parser: argparse.ArgumentParser) -> None:
+    """Add `--root`, `--option` and `--val-fraction`: what `data_config` reads besides the data set's name."""
     add_root(parser)
     add_option(parser)
     parser.add_argument(

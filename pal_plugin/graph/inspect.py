@@ -92,7 +92,8 @@ def node_purity(graph: SimilarityGraph, labels: npt.ArrayLike, k: int | None = N
     counted = np.bincount(rows, minlength=graph.num_nodes)
     agreeing = np.bincount(rows, weights=right, minlength=graph.num_nodes)
     purity = np.full(graph.num_nodes, np.nan)
-    return np.divide(agreeing, counted, out=purity, where=counted > 0)
+    np.divide(agreeing, counted, out=purity, where=counted > 0)
+    return purity
 
 
 def inspect_classes(graph: SimilarityGraph, labels: npt.ArrayLike) -> list[dict[str, Any]]:

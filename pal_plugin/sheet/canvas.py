@@ -110,16 +110,20 @@ class Canvas:
             self._image.save(temporary, "PNG", dpi=(dpi, dpi), optimize=True)
 
 
-def text_width(text: str, size: float = FONT, *, bold: bool = False) -> float:
-    """Return the width of one line in points."""
-    return _font(1000, bold).getlength(printable(text)) * size / 1000
+def wrapped(text: str, width: float, size: float, side: int) -> list[str]:
+    """Break a text at its spaces into lines of at most `width` points; a longer word gets a line of its own.
 
-
-def wrapped(text: str, width: float, size: float = FONT) -> list[str]:
-    """Break a text between words into lines of at most `width` points; a longer word gets a line of its own."""
+    Args:
+        text: what is to be written.
+        width: in points.
+        size: of the font, in points.
+        side: pixels of a tile, as in `Canvas`: letters are fitted to pixels, and so their widths differ a little.
+    """
+    scale = side / TILE
+    font = _font(round(size * scale), False)
     lines: list[str] = []
-    for word in text.split():
-        if lines and text_width(f"{lines[-1]} {word}", size) <= width:
+    for word in printable(text).split(" "):
+        if lines and font.getlength(f"{lines[-1]} {word}") <= width * scale:
             lines[-1] += f" {word}"
         else:
             lines.append(word)

@@ -37,7 +37,7 @@ def draw_groups(groups: Sequence[Group], note: str) -> Canvas:
     block_width = _LABEL + per_line * (TILE + _GAP) - _GAP
     width = 2 * _MARGIN + len(blocks) * block_width + (len(blocks) - 1) * _BLOCK_GAP
     foot = _MARGIN + max(sum(_lines(group, per_line) for group in block) for block in blocks) * (TILE + _GAP) + 3
-    lines = wrapped(note, width - 2 * _MARGIN, _SMALL)
+    lines = wrapped(note, width - 2 * _MARGIN, _SMALL, side)
     canvas = Canvas(width, foot + LEADING * _SMALL * len(lines) + _MARGIN, side)
     for number, block in enumerate(blocks):
         x, y = _MARGIN + number * (block_width + _BLOCK_GAP), _MARGIN

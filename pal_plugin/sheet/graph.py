@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pal_plugin.data import ImageDataset, check_reference
 from pal_plugin.errors import ConfigError
@@ -14,7 +16,7 @@ from pal_plugin.graph.inspect import choose_anchors, in_degree, inspect
 from pal_plugin.sheet.graph_html import Report, write_report
 from pal_plugin.sheet.graph_png import draw_rows
 from pal_plugin.sheet.page import percent
-from pal_plugin.sheet.samples import read_rows, read_samples
+from pal_plugin.sheet.samples import Row, read_rows, read_samples
 
 _HUBS = 12
 
@@ -62,21 +64,23 @@ def write_graph_sheet(
     rows = read_rows(graph, dataset, chosen, columns)
     popularity = in_degree(graph)
     hubs = [node for node in np.argsort(-popularity, kind="stable")[:_HUBS].tolist() if popularity[node]]
-    report = Report(graph, figures, dataset, rows, _how(pick, len(rows), seed), read_samples(dataset, hubs))
-    draw_rows(rows, _note(report, columns)).save(image)
+    report = Report(graph, figures, dataset, rows, _how(pick, rows, popularity, seed), read_samples(dataset, hubs))
+    draw_rows(rows, _note(report, columns), nearest_first=report.nearest_first).save(image)
     write_report(page, report)
     return [image, page]
 
 
-def _how(pick: str, count: int, seed: int) -> str:
+def _how(pick: str, rows: Sequence[Row], popularity: NDArray[np.int64], seed: int) -> str:
     """Say in words how the anchors of a sheet were chosen."""
-    if not count:
+    if not rows:
         return "No node has a neighbour"
-    nodes = "The node" if count == 1 else f"The {count} nodes"
+    nodes = "The node" if len(rows) == 1 else f"The {len(rows)} nodes"
+    classes = ", class by class" if any(row.anchor.class_name is not None for row in rows) else ""
+    most, least = (int(popularity[rows[place].anchor.node]) for place in (0, -1))
     return {
-        "random": f"Anchors drawn at random, class by class (seed {seed})",
+        "random": f"Anchors drawn at random{classes} (seed {seed})",
         "worst": f"{nodes} with the smallest share of neighbours of their class (ties at random, seed {seed})",
-        "hubs": f"{nodes} that most others have as a neighbour",
+        "hubs": f"{nodes} that most others have as a neighbour ({most:,} to {least:,} of them)",
     }[pick]
 
 

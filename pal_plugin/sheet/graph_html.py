@@ -26,6 +26,8 @@ from pal_plugin.sheet.page import (
 from pal_plugin.sheet.samples import Row, Sample
 from pal_plugin.sheet.tiles import longest_side
 
+_BY_DISTANCE = ("knn", "radius")
+
 
 @dataclass(frozen=True)
 class Report:
@@ -56,6 +58,14 @@ class Report:
         if self.dataset is None:
             return f"{built} of {number(self.graph.num_nodes)} nodes"
         return f"{built} of {self.dataset.name}/{self.dataset.split}, {number(len(self.dataset))} images"
+
+    @property
+    def nearest_first(self) -> bool:
+        """Whether neighbours are in order of distance: those of a pair list, say, are not."""
+        builder = self.graph.builder
+        while "parent" in builder:
+            builder = builder["parent"]
+        return builder.get("name") in _BY_DISTANCE
 
 
 def write_report(path: Path, report: Report) -> None:
@@ -118,7 +128,8 @@ def _neighbours(report: Report) -> str:
     marked = any(sample.right is not None for row in report.rows for sample in row.neighbours)
     key = '<ul class="key"><li>✓ class of the anchor</li><li class="wrong">✗ another class</li></ul>' if marked else ""
     rows = "\n".join(_row(row) for row in report.rows)
-    lede = paragraph(f"{report.how}. Each is followed by its neighbours, nearest first.") if report.rows else ""
+    order = "nearest first" if report.nearest_first else "in the order of the graph"
+    lede = paragraph(f"{report.how}. Each is followed by its neighbours, {order}.") if report.rows else ""
     none = "" if report.rows else paragraph("No node has a neighbour.")
     return section("Anchors and their neighbours", lede, none, key, f'<ol class="rows">\n{rows}\n</ol>')
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pal_plugin.sheet.canvas import FAINT, FONT, LEADING, LINE, RIGHT, TILE, WRONG, Canvas, text_width, wrapped
+from pal_plugin.sheet.canvas import FAINT, FONT, LEADING, LINE, RIGHT, TILE, WRONG, Canvas, wrapped
 from pal_plugin.sheet.samples import OTHER, SAME, Row, Sample
 from pal_plugin.sheet.tiles import longest_side, tile_side
 
@@ -30,6 +30,7 @@ class _Layout:
     columns: int
     captioned: bool
     weighted: bool
+    nearest_first: bool
 
     @property
     def blocks(self) -> int:
@@ -65,8 +66,8 @@ class _Layout:
         return x + TILE + _LEAD_GAP + rank * (TILE + _GAP)
 
 
-def draw_rows(rows: Sequence[Row], note: str) -> Canvas:
-    """Draw a row for each anchor: the anchor, then its neighbours, nearest first, with a frame and a mark each.
+def draw_rows(rows: Sequence[Row], note: str, *, nearest_first: bool = True) -> Canvas:
+    """Draw a row for each anchor: the anchor, then its neighbours in order, with a frame and a mark each.
 
     Five anchors with four neighbours fill a column of a two-column page; ten with four, or with nine, its whole width.
     Letters are of one size whatever the number of tiles.
@@ -74,8 +75,9 @@ def draw_rows(rows: Sequence[Row], note: str) -> Canvas:
     Args:
         rows: the anchors.
         note: what graph of what data this is, and how the anchors were chosen.
+        nearest_first: whether the first neighbour is the nearest.
     """
-    images = [sample.image for row in rows for sample in row.samples]
+    side = tile_side(longest_side([sample.image for row in rows for sample in row.samples]))
     neighbours = [sample for row in rows for sample in row.neighbours]
     framed = any(sample.right is not None for sample in neighbours)
     layout = _Layout(
@@ -83,11 +85,12 @@ def draw_rows(rows: Sequence[Row], note: str) -> Canvas:
         max((len(row.neighbours) for row in rows), default=0),
         captioned=any(sample.caption for row in rows for sample in row.samples),
         weighted=any(sample.weight != 1 for sample in neighbours),
+        nearest_first=nearest_first,
     )
-    lines = wrapped(note, layout.width - 2 * _MARGIN, _SMALL)
+    lines = wrapped(note, layout.width - 2 * _MARGIN, _SMALL, side)
     foot = layout.foot + (_KEY if framed else 0)
     height = foot + LEADING * _SMALL * len(lines) + _MARGIN
-    canvas = Canvas(layout.width, height, tile_side(longest_side(images)))
+    canvas = Canvas(layout.width, height, side)
     for block in range(layout.blocks if rows else 0):
         _head(canvas, layout, *layout.corner(block * layout.lines))
     for number, row in enumerate(rows):
@@ -101,7 +104,7 @@ def draw_rows(rows: Sequence[Row], note: str) -> Canvas:
 def _head(canvas: Canvas, layout: _Layout, x: float, y: float) -> None:
     canvas.text(x + TILE / 2, _MARGIN, "anchor", colour=FAINT)
     for rank in range(layout.columns):
-        words = f"{rank + 1}" if rank else "nearest"
+        words = "nearest" if rank == 0 and layout.nearest_first else f"{rank + 1}"
         canvas.text(layout.column(x, rank) + TILE / 2, _MARGIN, words, colour=FAINT)
     middle = x + TILE + _LEAD_GAP / 2
     canvas.line((middle, _MARGIN), (middle, layout.foot - _ROW_GAP), colour=LINE)
@@ -130,5 +133,4 @@ def _key(canvas: Canvas, y: float) -> None:
     x = _MARGIN + 1
     for colour, words in ((RIGHT, f"{SAME} class of the anchor"), (WRONG, f"{OTHER} another class")):
         canvas.box(x, y + 0.5, FONT, colour)
-        canvas.text(x + FONT + 3, y, words, colour=colour, anchor="la")
-        x += FONT + 3 + text_width(words) + 12
+        x += FONT + 3 + canvas.text(x + FONT + 3, y, words, colour=colour, anchor="la") + 12

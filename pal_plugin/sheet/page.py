@@ -24,20 +24,20 @@ _CSS = """
   :root { --page: #15181b; --ink: #e8eaed; --faint: #a4abb3; --line: #3a4047; --bar: #8aa0b8; --right: #6cbdf0;
     --wrong: #ffa24d; --right-frame: #56b4e9; --wrong-frame: #f28c28; } }
 * { box-sizing: border-box; }
-body { margin: 0 auto; padding: 1.25rem .75rem 3rem; max-width: 60rem; background: var(--page); color: var(--ink);
+body { margin: 0 auto; padding: 1.25rem .75rem 3rem; max-width: 72rem; background: var(--page); color: var(--ink);
   font: 1rem/1.45 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; overflow-wrap: anywhere; }
 h1 { font-size: 1.5rem; line-height: 1.2; margin: 0 0 .25rem; }
 h2 { font-size: 1.15rem; margin: 2.25rem 0 .5rem; }
-h3 { font-size: 1rem; margin: 0 0 .25rem; } .sheet { gap: 0; margin: 0 0 1rem; }
+h3 { font-size: 1rem; margin: 0 0 .25rem; } h3 small { font-weight: 400; } .sheet { gap: 0; margin: 0 0 1rem; }
 .sheet { grid-template-columns: repeat(auto-fill, calc(var(--tile) + 6px)); }
 p { margin: .35rem 0; max-width: 44rem; }
 small, .faint, figcaption, caption { color: var(--faint); font-size: .8125rem; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+table { border-collapse: collapse; min-width: min(100%, 24rem); font-variant-numeric: tabular-nums; }
 caption { text-align: left; padding-bottom: .35rem; }
 th, td { text-align: left; padding: .3rem .75rem .3rem 0; border-top: 1px solid var(--line); vertical-align: top; }
 th { font-weight: 500; } thead th { color: var(--faint); font-size: .8125rem; border-top: 0; }
 .number { text-align: right; white-space: nowrap; }
-.wide { overflow-x: auto; }
+.wide { overflow-x: auto; } .plots + .wide { margin-top: 1.25rem; }
 th small { display: block; font-weight: 400; }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(17rem, 100%), 1fr)); gap: 1rem 2.5rem;
   align-items: start; }
@@ -121,7 +121,7 @@ def number(value: float) -> str:
 
 def percent(share: float | None) -> str:
     """Return a share in percent; a dash where there is none."""
-    return "–" if share is None else f"{100 * share:.1f} %"
+    return "–" if share is None else f"{100 * share:.1f}\u00a0%"
 
 
 def section(heading: str, *html: str) -> str:

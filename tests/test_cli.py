@@ -121,7 +121,9 @@ def test_version(capsys):
         ["data", "get"],
         ["embed", "--data", "digits"],
         ["graph", "knn", "--k", "many"],
-        ["eval", "retrieval", "--checkpoint", "x"],
+        ["eval", "purity", "--checkpoint", "x"],
+        ["eval", "knn"],
+        ["eval", "knn", "--checkpoint", "x", "--prior", "pixels"],
         ["doctor", "--nonsense"],
     ],
 )
@@ -331,15 +333,15 @@ def test_eval_of_a_checkpoint(trained, tmp_path, capsys):
     assert main(["eval", "knn", "linear", "--checkpoint", checkpoint, "--out", str(out), "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed == json.loads(out.read_text())
-    assert printed["train"]["size"] == load_backbone(checkpoint)[1].data.subset
-    assert printed["test"]["size"] == 360
+    assert printed["data"]["fit"]["size"] == load_backbone(checkpoint)[1].data.subset
+    assert printed["data"]["read"]["size"] == 360
     for measure in ("knn", "linear"):
         assert 10 < printed[measure]["top1"] <= printed[measure]["top5"] <= 100
     assert printed["linear"]["converged"] in (True, False)
-    assert main(["eval", "knn", "--checkpoint", checkpoint, "--train-subset", "100", "--test-subset", "50"]) == 0
+    assert main(["eval", "knn", "--checkpoint", checkpoint, "--fit-subset", "100", "--read-subset", "50"]) == 0
     text = capsys.readouterr().out
-    assert "size 100" in text
-    assert "size 50" in text
+    assert "fit: 100 images of digits/train" in text
+    assert "read: 50 images of digits/test" in text
     assert "knn: top1" in text
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from pal_plugin.data import eval_batches
+from pal_plugin.data import eval_loader
 from pal_plugin.errors import ConfigError, DeviceError, FeatureError
 from pal_plugin.precision import fast_bfloat16
 from pal_plugin.progress import progress
@@ -29,6 +30,7 @@ def encode(
     device: str = "cpu",
     precision: str = "auto",
     crop_size: int | None = None,
+    num_workers: int = 0,
 ) -> NDArray[np.float32]:
     """Return the features of every sample: unaugmented, normalised input, BatchNorm at its running statistics.
 
@@ -41,40 +43,52 @@ def encode(
         device: a torch device, such as `"cuda"` or `"cpu"`.
         precision: `"float32"`, `"bf16"` (autocast), or `"auto"`: bf16 where the device has instructions for it.
         crop_size: side in pixels that images are resized to; None keeps their own.
+        num_workers: processes that read and resize images, for those that are decoded as they are needed.
 
     Returns:
         (N, D) float32, in the data set's order.
 
     Raises:
         ConfigError: unknown precision.
+        DataError: an image that cannot be read.
         DeviceError: a device that is not there.
         FeatureError: an output that is not (B, D).
     """
-    target = _device(device)
-    cast = _autocast(target, precision)
-    modes = {module: module.training for module in backbone.modules()}
-    home = next((p.device for p in backbone.parameters()), target)
+    target = find_device(device)
     parts: list[NDArray[np.float32]] = []
-    steps = progress(range(0, len(dataset), batch_size), f"features of {dataset.name}/{dataset.split}")
-    try:
-        backbone.to(target).eval()
-        with torch.inference_mode(), cast:
-            for _, batch in zip(steps, eval_batches(dataset, batch_size, crop_size), strict=True):
-                features = backbone(batch.to(target))
-                if features.ndim != 2:
-                    raise FeatureError(
-                        f"The network gives {tuple(features.shape)} for {len(batch)} images",
-                        "Pass a backbone without a spatial output: one vector an image",
-                    )
-                parts.append(features.float().cpu().numpy())
-    finally:
-        backbone.to(home)
-        for module, training in modes.items():
-            module.training = training
+    loader = eval_loader(dataset, batch_size, crop_size, num_workers=num_workers)
+    with at_rest(backbone, target), torch.inference_mode(), autocast(target, precision):
+        for batch, _ in progress(loader, f"features of {dataset.name}/{dataset.split}"):
+            features = backbone(batch.to(target))
+            if features.ndim != 2:
+                raise FeatureError(
+                    f"The network gives {tuple(features.shape)} for {len(batch)} images",
+                    "Pass a backbone without a spatial output: one vector an image",
+                )
+            parts.append(features.float().cpu().numpy())
     return np.concatenate(parts)
 
 
-def _device(device: str) -> torch.device:
+@contextlib.contextmanager
+def at_rest(network: nn.Module, device: torch.device) -> Iterator[None]:
+    """Inside the block, `network` is on `device` and in eval mode; afterwards it is where and as it was."""
+    modes = {module: module.training for module in network.modules()}
+    home = next((parameter.device for parameter in network.parameters()), device)
+    try:
+        network.to(device).eval()
+        yield
+    finally:
+        network.to(home)
+        for module, training in modes.items():
+            module.training = training
+
+
+def find_device(device: str) -> torch.device:
+    """Return the device of that name.
+
+    Raises:
+        DeviceError: it is not there.
+    """
     try:
         target = torch.device(device)
         torch.empty(0, device=target)
@@ -86,7 +100,12 @@ def _device(device: str) -> torch.device:
     return target
 
 
-def _autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[object]:
+def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[object]:
+    """Return the context that `encode` computes in.
+
+    Raises:
+        ConfigError: unknown precision.
+    """
     if precision not in PRECISIONS:
         raise ConfigError(f"There is no precision {precision!r}", f"Choose one of {', '.join(PRECISIONS)}")
     if precision == "float32" or (precision == "auto" and not fast_bfloat16(device.type)):

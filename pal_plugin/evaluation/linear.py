@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pal_plugin.errors import DataError
-from pal_plugin.evaluation._checks import accuracy, checked_pair, same_width
+from pal_plugin.errors import ConfigError, DataError
+from pal_plugin.evaluation._checks import Scores, checked_pair, checked_rows, same_width
 
 
 def linear_probe(
@@ -44,13 +44,42 @@ def linear_probe(
         FeatureError: shapes that do not fit, values that are not finite.
         DataError: labels that do not fit, unlabelled samples, or a single class in the train rows.
     """
+    test_x, test_y = checked_pair(test_x, test_y, name="test")
+    scores, fit = linear_scores(
+        *(train_x, train_y, test_x),
+        inverse_penalty=inverse_penalty,
+        max_iterations=max_iterations,
+        tolerance=tolerance,
+    )
+    return {"top1": scores.accuracy(test_y, 1), "top5": scores.accuracy(test_y, 5), **fit}
+
+
+def linear_scores(
+    train_x: NDArray[Any],
+    train_y: NDArray[Any],
+    test_x: NDArray[Any],
+    *,
+    inverse_penalty: float = 1.0,
+    max_iterations: int = 1000,
+    tolerance: float = 1e-3,
+) -> tuple[Scores, dict[str, bool | int]]:
+    """Fit on the train rows and return each test row's class probabilities, `"converged"` and `"iterations"`.
+
+    The arguments are those of `linear_probe`.
+
+    Raises:
+        ConfigError: a penalty that is not positive.
+        FeatureError, DataError: see `linear_probe`.
+    """
     # scikit-learn takes a second to import, and k-NN needs none of it
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
 
+    if inverse_penalty <= 0:
+        raise ConfigError(f"The inverse penalty C is {inverse_penalty}", "Use a number above 0, such as 1")
     train_x, train_y = checked_pair(train_x, train_y, name="train")
-    test_x, test_y = checked_pair(test_x, test_y, name="test")
+    test_x = checked_rows(test_x, name="test")
     same_width(train_x, test_x)
     if train_y.min() == train_y.max():
         raise DataError(f"All {len(train_y)} train rows are of class {train_y[0]}", "Train on two classes or more")
@@ -62,10 +91,6 @@ def linear_probe(
     for warning in caught:
         if not issubclass(warning.category, ConvergenceWarning):
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
-    scores = model.predict_proba(scaler.transform(test_x))
-    return {
-        "top1": accuracy(scores, model.classes_, test_y, 1),
-        "top5": accuracy(scores, model.classes_, test_y, 5),
-        "converged": not any(issubclass(w.category, ConvergenceWarning) for w in caught),
-        "iterations": int(np.max(model.n_iter_)),
-    }
+    scores = Scores(model.predict_proba(scaler.transform(test_x)), model.classes_)
+    converged = not any(issubclass(w.category, ConvergenceWarning) for w in caught)
+    return scores, {"converged": converged, "iterations": int(np.max(model.n_iter_))}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pal_plugin.errors import ConfigError, DataError, FeatureError
-from pal_plugin.evaluation import knn
+from pal_plugin.evaluation import _nearest
 from pal_plugin.evaluation.knn import knn_accuracy
 
 
@@ -63,7 +63,7 @@ def test_block_size_changes_nothing(metric, monkeypatch):
     train, test = clusters(4, 257), clusters(5, 131)
     whole = knn_accuracy(*train, *test, metric=metric)
     for rows in (1, 7, 64):
-        monkeypatch.setattr(knn, "_BLOCK_ROWS", rows)
+        monkeypatch.setattr(_nearest, "_BLOCK_ROWS", rows)
         assert knn_accuracy(*train, *test, metric=metric) == whole
 
 

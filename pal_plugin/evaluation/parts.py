@@ -1,0 +1,226 @@
+"""Which images a measure is fitted on, chosen on and read on, and how they are kept apart."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pal_plugin.data import ImageDataset, available_splits, dataset_from_config
+from pal_plugin.errors import ConfigError, DataError
+
+CHOICE_SHARE = 0.1
+"""Share of the images to fit on that is held out for choosing, where there is no val split."""
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Labelled images.
+
+    Attributes:
+        images: all with labels.
+        left_out: how many images of the split have no label and are not among them.
+        parent: the part that these are rows of, so that features are made once.
+        rows: which rows.
+    """
+
+    images: ImageDataset
+    left_out: int = 0
+    parent: Part | None = None
+    rows: NDArray[np.int64] | None = None
+
+    def take(self, rows: NDArray[np.int64], split: str | None = None) -> Part:
+        """Return the rows `rows` as a part of this one."""
+        return Part(self.images.take(rows, split), parent=self, rows=rows)
+
+    def describe(self) -> dict[str, Any]:
+        """Return the manifest reference, `"unlabelled_left_out"`, and how many images each class has."""
+        counts = np.bincount(self.images.labels, minlength=self.images.num_classes)
+        classes = {name: int(count) for name, count in zip(self.images.class_names, counts, strict=True)}
+        return {**self.images.manifest.reference(), "unlabelled_left_out": self.left_out, "classes": classes}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Where something is chosen: fitted on `fit`, judged by `val`."""
+
+    fit: Part
+    val: Part
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The images of an evaluation.
+
+    Attributes:
+        read: what the figures that are reported are read from, once, after everything has been chosen.
+        fit: what is fitted on; None where nothing is.
+        choice: None where nothing is chosen.
+    """
+
+    read: Part
+    fit: Part | None = None
+    choice: Choice | None = None
+
+    def describe(self) -> dict[str, Any]:
+        """Return the description of every part, by its role."""
+        roles = {"fit": self.fit, "read": self.read}
+        if self.choice is not None:
+            roles |= {"choice_fit": self.choice.fit, "choice_val": self.choice.val}
+        return {role: part.describe() for role, part in roles.items() if part is not None}
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Which splits of a data set to use.
+
+    Attributes:
+        fit: the split to fit on.
+        read: the split to read.
+        fit_subset: how many labelled images of the former, stratified; None: what `data.subset` says, else all.
+        label_fraction: share of the labelled images to fit on, of that subset if there is one.
+        read_subset: how many labelled images of the latter.
+        seed: of the samples.
+
+    Raises:
+        ConfigError: a fraction outside (0, 1].
+    """
+
+    fit: str = "train"
+    read: str = "test"
+    fit_subset: int | None = None
+    label_fraction: float = 1.0
+    read_subset: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.label_fraction <= 1:
+            raise ConfigError(
+                f"A label fraction of {self.label_fraction} leaves nothing to fit on", "Use one above 0, up to 1"
+            )
+
+
+def load_parts(data: Mapping[str, Any], splits: Splits, *, fit: bool = True, choose: bool = False) -> Parts:
+    """Load what an evaluation needs.
+
+    What is chosen is chosen on the val split. Where there is none (and `data.val_fraction` makes none), a stratified
+    tenth of the images to fit on is held out for it, and given back for the fit that is reported. When val is what is
+    read, it is also what is chosen on, and the figures favour what was chosen.
+
+    Args:
+        data: a `data` config group, see `pal_plugin.data.dataset_from_config`.
+        splits: which splits.
+        fit: whether anything is fitted.
+        choose: whether anything is chosen.
+
+    Raises:
+        ConfigError: no such data set or split, or one split to fit on and to read.
+        DataError: a data set that cannot be had, one without labels, or splits of different classes.
+    """
+    available = available_splits(data)
+    for split in (splits.fit, splits.read) if fit else (splits.read,):
+        if split not in available:
+            raise ConfigError(f"{data['dataset']} has no split {split!r}", _other_splits(split, available))
+    read = _load(data, splits.read, splits.read_subset, 1.0, splits.seed)
+    if not fit:
+        return Parts(read)
+    if splits.fit == splits.read:
+        raise ConfigError(
+            f"The split {splits.read!r} is both fitted on and read", "Choose two different splits: --fit and --read"
+        )
+    fitted = _load(data, splits.fit, splits.fit_subset, splits.label_fraction, splits.seed)
+    _same_classes(fitted, read)
+    if not choose:
+        return Parts(read, fitted)
+    if splits.read == "val":
+        print("pal eval: val is both chosen on and read: the figures favour what is chosen", file=sys.stderr)
+        return Parts(read, fitted, Choice(fitted, read))
+    if "val" in available and splits.fit != "val":
+        val = _load(data, "val", None, 1.0, splits.seed)
+        _same_classes(fitted, val)
+        return Parts(read, fitted, Choice(fitted, val))
+    return Parts(read, fitted, _held_out(fitted, splits.seed))
+
+
+def _load(data: Mapping[str, Any], split: str, subset: int | None, fraction: float, seed: int) -> Part:
+    given = {**data, "subset": None} if subset is not None else data
+    dataset = dataset_from_config(given, split)
+    labelled = np.flatnonzero(dataset.labels >= 0)
+    left_out = len(dataset) - len(labelled)
+    where = f"{dataset.name}/{dataset.split}"
+    if not len(labelled):
+        raise DataError(
+            f"None of the {len(dataset)} images of {where} has a label, and evaluation compares with labels",
+            "Name a split with labels (--fit, --read) or a labelled data set (--data)",
+        )
+    if left_out:
+        dataset = dataset.take(labelled)
+        print(f"pal eval: {left_out} images of {where} have no label and are left out", file=sys.stderr)
+    if subset is not None:
+        dataset = dataset.subset(subset, seed)
+    if fraction < 1:
+        dataset = dataset.subset(max(1, round(fraction * len(dataset))), seed)
+    return Part(dataset, left_out)
+
+
+def _held_out(part: Part, seed: int) -> Choice:
+    count = round(CHOICE_SHARE * len(part.images))
+    if not 1 <= count < len(part.images):
+        raise DataError(
+            f"{len(part.images)} images are too few to hold some out for choosing",
+            "Fit on more images, or give one value of each option instead of several",
+        )
+    ids = set(part.images.subset(count, seed).ids)
+    held = np.array([sample in ids for sample in part.images.ids])
+    return Choice(part.take(np.flatnonzero(~held)), part.take(np.flatnonzero(held), "val"))
+
+
+def _same_classes(fit: Part, other: Part) -> None:
+    mine, theirs = fit.images.class_names, other.images.class_names
+    if mine != theirs:
+        odd = sorted(set(mine) ^ set(theirs)) or ["their order"]
+        raise DataError(
+            f"{fit.images.name}/{fit.images.split} and {other.images.name}/{other.images.split} have different "
+            f"classes: {', '.join(odd[:5])}",
+            "Give both the same class folders; images of other classes can be read by retrieval",
+        )
+
+
+def _other_splits(split: str, available: tuple[str, ...]) -> str:
+    hint = "; --val-fraction 0.1 holds a val split out of train" if "val" not in available else ""
+    return f"Choose one of: {', '.join(available)}{hint}"
+
+
+def merged_data(
+    own: Mapping[str, Any] | None,
+    *,
+    name: str | None = None,
+    root: Path | None = None,
+    options: Mapping[str, Any] | None = None,
+    val_fraction: float | None = None,
+    seed: int | None = None,
+) -> dict[str, Any]:
+    """Return the `data` config of an evaluation: the checkpoint's own, with what is said over it.
+
+    Args:
+        own: the `data` group of the checkpoint's config; None where nothing is known of it.
+        name: another data set, of which the checkpoint's root, subset and options say nothing.
+        root: over the checkpoint's.
+        options: likewise.
+        val_fraction: likewise.
+        seed: of the subset, likewise.
+
+    Raises:
+        ConfigError: nothing says which data set.
+    """
+    known = dict(own or {})
+    config: dict[str, Any] = known if name in (None, known.get("dataset")) else {"dataset": name}
+    if not config.get("dataset"):
+        raise ConfigError("Nothing says which images to evaluate on", "Name a data set, for example --data cifar10")
+    said = {"root": root, "options": options, "val_fraction": val_fraction, "subset_seed": seed}
+    return config | {key: value for key, value in said.items() if value is not None}

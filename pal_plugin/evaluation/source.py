@@ -1,0 +1,159 @@
+"""What is evaluated: the backbone of a checkpoint, or a prior as it is."""
+
+from __future__ import annotations
+
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from pal_plugin.errors import ConfigError
+from pal_plugin.evaluation.features import encode
+from pal_plugin.evaluation.parts import Part
+from pal_plugin.evaluation.sgd import Place
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from pal_plugin.data import ImageDataset
+    from pal_plugin.priors import Fittable, Prior
+
+
+class Source:
+    """Gives features of images; those of a part are made when they are first asked for, and once.
+
+    Attributes:
+        description: which one it is, for the results.
+    """
+
+    def __init__(self, description: dict[str, Any]) -> None:
+        self.description = description
+        self._made: dict[Part, NDArray[np.float32]] = {}
+
+    def features(self, part: Part) -> NDArray[np.float32]:
+        """Return (N, D) float32, a row for each image of the part."""
+        if part.parent is not None and part.rows is not None:
+            return self.features(part.parent)[part.rows]
+        if part not in self._made:
+            self._made[part] = self._encode(part.images)
+        return self._made[part]
+
+    def network(self) -> tuple[nn.Module, Place]:
+        """Return the network behind the features, and where it runs.
+
+        Raises:
+            ConfigError: there is none that could be shown augmented images.
+        """
+        raise NotImplementedError
+
+    def prepare(self, dataset: ImageDataset) -> None:
+        """See the images that may be learnt from, before any feature is made."""
+
+    def _encode(self, dataset: ImageDataset) -> NDArray[np.float32]:
+        raise NotImplementedError
+
+
+class Network(Source):
+    """A backbone, in float32 or bfloat16, on images as in validation.
+
+    Args:
+        backbone: maps (B, 3, S, S) to (B, D).
+        place: device and input.
+        description: for the results.
+    """
+
+    def __init__(self, backbone: nn.Module, place: Place, description: dict[str, Any]) -> None:
+        super().__init__({**description, "device": place.device})
+        self._backbone, self._place = backbone, place
+
+    def network(self) -> tuple[nn.Module, Place]:
+        """Return the backbone, and where it runs."""
+        return self._backbone, self._place
+
+    def _encode(self, dataset: ImageDataset) -> NDArray[np.float32]:
+        place = self._place
+        options: dict[str, Any] = {"device": place.device, "precision": place.precision}
+        return encode(self._backbone, dataset, crop_size=place.crop_size, num_workers=place.num_workers, **options)
+
+
+class Probed(Source):
+    """A prior: the features that graphs are built from, in the feature cache.
+
+    Args:
+        prior: a prior; one that learns from a data set learns from the images that are fitted on.
+        spec: what it was called.
+    """
+
+    def __init__(self, prior: Prior | Fittable, spec: str) -> None:
+        super().__init__({"prior": spec})
+        self._prior = prior
+
+    def prepare(self, dataset: ImageDataset) -> None:
+        """Let a prior that learns from images learn from these, rather than from those that are read."""
+        from pal_plugin.priors import Fittable, ready
+
+        if isinstance(self._prior, Fittable):
+            self.description["prior_fitted_on"] = dataset.manifest.reference()
+        prior = ready(self._prior, dataset)
+        self.description["prior_key"] = prior.key
+        self._prior = prior
+
+    def network(self) -> tuple[nn.Module, Place]:
+        """Refuse: a prior has its own preprocessing, and only a checkpoint's network is trained."""
+        raise ConfigError(
+            f"The prior {self.description['prior']} cannot be shown augmented images or be trained",
+            "Measure it by knn, linear or retrieval",
+        )
+
+    def _encode(self, dataset: ImageDataset) -> NDArray[np.float32]:
+        from pal_plugin.priors import embed
+
+        return np.asarray(embed(dataset, self._prior).features)
+
+
+def from_checkpoint(
+    path: str | PathLike[str],
+    *,
+    backbone: str | None = None,
+    stem: str | None = None,
+    crop_size: int | None = None,
+    device: str = "cpu",
+    precision: str = "auto",
+    num_workers: int = 0,
+) -> tuple[Network, DictConfig]:
+    """Return a checkpoint's backbone as a source, and what is known of the config it was trained with.
+
+    Args:
+        path: a file that `pal train` or plain solo-learn wrote.
+        backbone: see `pal_plugin.host.load_backbone`.
+        stem: likewise.
+        crop_size: side in pixels that images are shown at; by the checkpoint if None, else the images' own.
+        device: see `encode`.
+        precision: likewise.
+        num_workers: likewise.
+
+    Raises:
+        CheckpointError, ConfigError: see `pal_plugin.host.load_backbone`.
+    """
+    from omegaconf import OmegaConf
+
+    from pal_plugin.host import load_backbone  # heavy: imports solo-learn and Lightning
+
+    network, cfg = load_backbone(path, backbone=backbone, stem=stem)
+    shown = crop_size or OmegaConf.select(cfg, "augmentations[0].crop_size")
+    place = Place(device, precision, shown, num_workers)
+    described = {"checkpoint": str(path), "backbone": cfg.backbone.name, "crop_size": shown}
+    return Network(network, place, described), cfg
+
+
+def from_prior(spec: str) -> Probed:
+    """Return the prior called `spec` as a source.
+
+    Raises:
+        ConfigError: see `pal_plugin.priors.make_prior`.
+    """
+    from pal_plugin.priors import make_prior
+
+    return Probed(make_prior(spec), spec)

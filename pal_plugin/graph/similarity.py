@@ -375,7 +375,7 @@ def _weighted(
     shares = np.cumsum(values / np.bincount(owner, values, minlength=first.size)[owner])  # each range adds one
     place = np.searchsorted(shares, np.arange(first.size) + u, side="right")
     begin = np.cumsum(last + 1 - first) - (last + 1 - first)
-    return np.clip(first + place - begin, first, last)  # rounding of the sums may not lead into another range
+    return np.asarray(np.clip(first + place - begin, first, last))  # rounding may not lead into another range
 
 
 def _frozen(name: str, array: AnyArray, dtype: type[np.generic]) -> AnyArray:

@@ -31,8 +31,10 @@ class Carried(ExceptionWrapper):
         self.error = error
 
     def reraise(self) -> NoReturn:
-        """Raise the error; its cause tells where in the worker it came from."""
-        raise self.error from RuntimeError(f"Raised {self.where}:\n{self.exc_msg}")
+        """Raise the error, once; its cause tells where in the worker it came from."""
+        # Kept here, it would be in a cycle with its traceback, the loader's iterator would live until the next garbage
+        # collection, and there each worker takes five seconds to stop.
+        raise vars(self).pop("error") from RuntimeError(f"Raised {self.where}:\n{self.exc_msg}")
 
 
 def carries_errors(read: Callable[P, R]) -> Callable[P, R]:

@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from pal_plugin.data import EpochSampler, PairDataset, Policy, eval_batches, eval_loader, load_digits, pair_loader
+from pal_plugin.data import (
+    EpochSampler,
+    PairDataset,
+    Policy,
+    Request,
+    eval_batches,
+    eval_loader,
+    load_digits,
+    pair_loader,
+)
 from pal_plugin.errors import CheckpointError, ConfigError, DataError, ManifestError
 from pal_plugin.graph import SimilarityGraph
 
@@ -225,6 +234,47 @@ def test_positives_are_uniform_and_views_and_epochs_independent(digits):
     assert abs((places[1:] == places[:-1]).mean() - 0.25) < 0.02
 
 
+@pytest.mark.parametrize("draw", ["nearest", "furthest"])
+def test_nearest_and_furthest_are_always_the_first_and_last_edge(digits, draw):
+    part = digits.subset(100, 0)
+    graph = random_graph(part, isolated=[7])
+    policy = dataclasses.replace(PLAIN, num_crops=3)
+    with pytest.warns(RuntimeWarning, match="1 of 100"):
+        loader = pair_loader(part, [policy], batch_size=100, seed=0, graph=graph, pair_batch=True, draw=draw)
+    for epoch in (0, 5):
+        ((index, _, _),) = epoch_of(loader, epoch)
+        for anchor, second, third in index.tolist():
+            edges = graph.positives(anchor)
+            expected = anchor if anchor == 7 else edges[0 if draw == "nearest" else -1]
+            assert second == third == expected
+
+
+def test_weighted_draws_follow_the_weights(digits):
+    part = digits.subset(20, 0)
+    n = np.arange(20)
+    rows, weights = np.repeat(n, 3), np.tile([6.0, 3.0, 1.0], 20)
+    graph = SimilarityGraph.from_edges(20, rows, (rows + np.tile([1, 2, 3], 20)) % 20, weights, manifest=part.manifest)
+    pairs = PairDataset(part, [PLAIN], seed=0, graph=graph, pair_batch=True, draw="weighted")
+    steps = np.concatenate([np.diff(pairs.samples(Request(epoch, n)), axis=1) % 20 for epoch in range(500)])
+    np.testing.assert_allclose(np.bincount(steps.ravel())[1:] / steps.size, [0.6, 0.3, 0.1], atol=0.015)
+
+
+def test_a_draw_that_does_not_exist(digits):
+    with pytest.raises(ConfigError, match="no draw called 'nearst'.*did you mean nearest"):
+        pair_loader(digits, [PLAIN], batch_size=10, seed=0, graph=random_graph(digits), draw="nearst")
+
+
+def test_small_crops_come_last(digits):
+    small = dataclasses.replace(PLAIN, crop_size=4, num_crops=6)
+    loader = pair_loader(digits, [PLAIN, small], batch_size=10, seed=0, graph=random_graph(digits), pair_batch=True)
+    index, views, targets = next(iter(loader))
+    assert index.shape == targets.shape == (10, 8)
+    assert [view.shape for view in views] == [(10, 3, 8, 8)] * 2 + [(10, 3, 4, 4)] * 6
+    for policies in ([small, PLAIN], [PLAIN, small, PLAIN]):
+        with pytest.raises(ConfigError, match="views of .*4, .*8 pixels, in this order.*largest crop_size first"):
+            pair_loader(digits, policies, batch_size=10, seed=0)
+
+
 def test_identity_graph_equals_no_graph(digits):
     part = digits.subset(300, 0)
     n = np.arange(len(part))
@@ -245,6 +295,7 @@ def test_anchors_without_edges_are_paired_with_themselves_and_counted(digits):
     assert len(caught) == 1
     assert caught[0].filename == __file__
     assert loader.dataset.without_edges == 3
+    assert loader.dataset.metrics == {"anchors_without_edges": 3.0, "share_without_edges": 3 / 1437}
     ((index, _, _),) = epoch_of(loader)
     alone = index[:, 0] == index[:, 1]
     assert set(lonely) <= set(index[alone, 0].tolist())
@@ -278,7 +329,9 @@ def test_graph_without_a_manifest(digits):
 def test_no_warning_where_all_is_well(digits):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        pair_loader(digits, [PLAIN], batch_size=10, seed=0, graph=random_graph(digits))
+        loader = pair_loader(digits, [PLAIN], batch_size=10, seed=0, graph=random_graph(digits))
+    assert loader.dataset.metrics == {"anchors_without_edges": 0.0, "share_without_edges": 0.0}
+    assert pair_loader(digits, [PLAIN], batch_size=10, seed=0).dataset.metrics == {}
 
 
 def test_too_few_views(digits):

@@ -64,9 +64,11 @@ class ArrayFile:
             return read_array(self._files[name], DataError, _MEND)
         try:
             with np.load(self.path, allow_pickle=False) as archive:
-                array: AnyArray = archive[name]
+                array = archive[name]
         except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise DataError(f"The array {name} in {self.path} cannot be read: {error}", _MEND) from error
+        if not isinstance(array, np.ndarray):  # NumPy hands out what is no array as bytes
+            raise DataError(f"What {self.path} holds as {name} is no array", _MEND)
         return array
 
 
@@ -140,9 +142,11 @@ def as_rgb(images: AnyArray, where: str) -> NDArray[np.uint8]:
     """Return (N, H, W, 3); gray (N, H, W) or (N, H, W, 1) is repeated.
 
     Raises:
-        DataError: another type or shape.
+        DataError: another type or shape, or no images.
     """
     shape = images.shape
+    if not shape or not shape[0]:
+        raise DataError(f"{where} has no images", _MEND)
     if images.dtype != np.uint8:
         scaled = " ((x * 255).round().astype('uint8') if they run from 0 to 1)" if images.dtype.kind == "f" else ""
         raise DataError(f"{where} is {images.dtype}, not uint8", f"Convert it to values from 0 to 255{scaled}")

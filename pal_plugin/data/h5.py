@@ -184,10 +184,8 @@ def _open(path: Path) -> Any:
 
 
 def _has_classes(file: H5File) -> bool:
-    import h5py  # the handle is one of its own
-
     members = list(file.handle.values())
-    return bool(members) and all(isinstance(member, h5py.Group) for member in members)
+    return bool(members) and all(hasattr(member, "keys") for member in members)  # as groups have, and arrays have not
 
 
 def _load_classes(split: str, file: H5File, train: H5File) -> ImageDataset:
@@ -208,7 +206,7 @@ def _array(split: str, file: H5File) -> H5Images:
     if name not in file.handle:
         raise DataError(f"{file.path} has no array called {name}", "Write one: uint8 (N, H, W, 3) or gray (N, H, W)")
     array = file.handle[name]
-    as_rgb(np.empty((0, *array.shape[1:]), array.dtype), f"The array {name} in {file.path}")
+    as_rgb(np.empty((min(1, len(array)), *array.shape[1:]), array.dtype), f"The array {name} in {file.path}")
     return H5Images(file, [name], np.arange(len(array)))
 
 

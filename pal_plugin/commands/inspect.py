@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,7 +88,7 @@ def _graph(args: argparse.Namespace) -> int:
             pick=args.pick,
             seed=args.pick_seed,
         )
-        figures |= {"files": [str(file) for file in files]}
+        figures |= {"files": _by_kind(files)}
     show(figures, as_json=args.json)
     return 0
 
@@ -99,6 +100,7 @@ def _data(args: argparse.Namespace) -> int:
     dataset = _load(args)
     measures = measure(dataset, args.pick_seed)
     files = write_data_sheet(args.out, dataset, per_class=args.per_class, seed=args.pick_seed, measures=measures)
+    heights, widths = zip(*(size for size, _ in measures.sizes), strict=True)
     figures = {
         "data": args.data,
         "split": args.split,
@@ -106,10 +108,16 @@ def _data(args: argparse.Namespace) -> int:
         "unlabelled": measures.unlabelled,
         "classes": dict(measures.classes),
         "measured": measures.read,
-        "mean": list(measures.mean),
-        "std": list(measures.std),
-        "sizes": [{"height": height, "width": width, "images": count} for (height, width), count in measures.sizes],
-        "files": [str(file) for file in files],
+        "mean": dict(zip(("red", "green", "blue"), measures.mean, strict=True)),
+        "std": dict(zip(("red", "green", "blue"), measures.std, strict=True)),
+        "sizes": len(measures.sizes),
+        "height": {"min": min(heights), "max": max(heights)},
+        "width": {"min": min(widths), "max": max(widths)},
+        "files": _by_kind(files),
     }
     show(figures, as_json=args.json)
     return 0
+
+
+def _by_kind(files: Sequence[Path]) -> dict[str, str]:
+    return {file.suffix.removeprefix("."): str(file) for file in files}

@@ -114,7 +114,9 @@ def _group(group: Group) -> str:
 
 
 def _tile(sample: Sample) -> str:
-    return picture(sample.image, f"{sample.class_name or 'Unlabelled'}: {sample.id}", sample.id)
+    return picture(
+        sample.image, f"{'Unlabelled' if sample.class_name is None else sample.class_name}: {sample.id}", sample.id
+    )
 
 
 def _classes(measures: Measures, shown: int) -> str:

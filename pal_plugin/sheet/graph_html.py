@@ -106,7 +106,7 @@ def _figures(figures: dict[str, Any]) -> dict[str, list[tuple[str, str, str]]]:
         ("Orphans", number(hubness["orphans"]), "nodes that are nobody's neighbour"),
     ]
     groups = {"Size": size, "Shape": shape}
-    return groups if "labelled" not in figures else {"Agreement with labels": _agreement(figures)} | groups
+    return groups if not figures.get("labelled") else {"Agreement with labels": _agreement(figures)} | groups
 
 
 def _agreement(figures: dict[str, Any]) -> list[tuple[str, str, str]]:
@@ -136,13 +136,14 @@ def _neighbours(report: Report) -> str:
 
 def _row(row: Row) -> str:
     anchor = row.anchor
-    name = anchor.class_name or f"node {anchor.node}"
+    name = f"node {anchor.node}" if anchor.class_name is None else anchor.class_name
     shown = f", first {len(row.neighbours)} of {row.degree}" if row.degree > len(row.neighbours) else ""
+    where = anchor.id if anchor.class_name is None else f"node {anchor.node}"
     tiles = "\n".join(_tile(rank, sample) for rank, sample in enumerate(row.neighbours, start=1))
-    neighbours = f'<ol class="tiles">\n{tiles}\n</ol>' if tiles else paragraph("No neighbours")
     return (
         f'<li><div class="lead">{picture(anchor.image, f"Anchor: {_words(anchor)}", anchor.id)}'
-        f"<div><h3>{escaped(name)}</h3><small>node {anchor.node}{shown}</small></div></div>\n{neighbours}</li>"
+        f"<div><h3>{escaped(name)}</h3><small>{escaped(where)}{shown}</small></div></div>\n"
+        f'<ol class="tiles">\n{tiles}\n</ol></li>'
     )
 
 
@@ -150,12 +151,13 @@ def _tile(rank: int, sample: Sample) -> str:
     kind = {True: ' class="right"', False: ' class="wrong"', None: ""}[sample.right]
     verdict = {True: ", class of the anchor", False: ", another class", None: ""}[sample.right]
     weight = "" if sample.weight == 1 else f"<br>{sample.weight:.3g}"
+    caption = f"<span>{escaped(sample.caption)}{weight}</span>" if sample.caption or weight else ""
     image = picture(sample.image, f"Neighbour {rank}: {_words(sample)}{verdict}", sample.id)
-    return f"<li{kind}>{image}<span>{escaped(sample.caption) or rank}{weight}</span></li>"
+    return f"<li{kind}><small>{rank}</small>{image}{caption}</li>"
 
 
 def _words(sample: Sample) -> str:
-    return f"{sample.class_name or 'unlabelled'}, node {sample.node}, {sample.id}"
+    return f"{'unlabelled' if sample.class_name is None else sample.class_name}, node {sample.node}, {sample.id}"
 
 
 def _degrees(graph: SimilarityGraph) -> str:

@@ -115,8 +115,6 @@ def _row(canvas: Canvas, layout: _Layout, row: Row, x: float, y: float) -> None:
     canvas.text(x + TILE / 2, y + TILE + 3, row.anchor.caption, bold=True, size=_SMALL, room=TILE + _GAP)
     for rank, sample in enumerate(row.neighbours):
         _neighbour(canvas, sample, layout.column(x, rank), y, layout.weighted)
-    if not row.neighbours:
-        canvas.text(layout.column(x, 0), y + TILE / 2, "no neighbours", colour=FAINT, anchor="lm")
 
 
 def _neighbour(canvas: Canvas, sample: Sample, x: float, y: float, weighted: bool) -> None:

@@ -49,7 +49,7 @@ figure { margin: 0; }
 .tiles { display: grid; gap: .5rem .375rem; flex: 1 1 16rem;
   grid-template-columns: repeat(auto-fill, max(calc(var(--tile) + 6px), 4.9rem)); }
 .tiles > li { font-size: .75rem; line-height: 1.25; text-align: center; }
-.tiles .pixels { margin-left: auto; margin-right: auto; }
+.tiles small { display: block; font-size: .6875rem; } .tiles .pixels { margin-left: auto; margin-right: auto; }
 .pixels { display: block; width: var(--tile); height: var(--tile); object-fit: contain; margin: 3px; flex: none; }
 .crisp { image-rendering: pixelated; }
 .right .pixels, .wrong .pixels { margin: 0 auto; width: calc(var(--tile) + 6px); height: calc(var(--tile) + 6px);

@@ -75,16 +75,15 @@ def _row(graph: SimilarityGraph, dataset: ImageDataset, anchor: int, columns: in
     nodes, weights = nodes[keep], weights[keep]
     first, *others = read_samples(dataset, [anchor, *nodes[:columns].tolist()])
     neighbours = tuple(
-        replace(other, right=_agree(first, other), weight=weight)
+        replace(other, right=_agree(dataset, anchor, other.node), weight=weight)
         for other, weight in zip(others, weights.tolist(), strict=False)  # there may be more weights than are shown
     )
     return Row(first, neighbours, nodes.size)
 
 
-def _agree(anchor: Sample, other: Sample) -> bool | None:
-    if anchor.class_name is None or other.class_name is None:
-        return None
-    return anchor.class_name == other.class_name
+def _agree(dataset: ImageDataset, anchor: int, other: int) -> bool | None:
+    left, right = dataset.labels[anchor], dataset.labels[other]
+    return None if left < 0 or right < 0 else bool(left == right)
 
 
 def _class_name(dataset: ImageDataset, node: int) -> str | None:

@@ -17,8 +17,9 @@ def register() -> None:
     before its `from solo…` imports.
     """
     from pal_plugin.host.register import register as _register  # heavy: imports torch and solo
+    from pal_plugin.methods import pair_methods
 
-    _register()
+    _register(pair_methods())
 
 
 __all__ = ["__version__", "register"]

@@ -87,13 +87,13 @@ print([p.__name__ for p in Plugins.instance().discover(SearchPathPlugin) if "Pal
 import os
 with initialize_config_dir(os.getcwd(), version_base="1.3"):
     print(compose("gps_simclr", ["profile=debug"]).method)
-print(sorted(p.name for p in entry_points(group="pal_plugin.methods")))
+print(sorted(p.name for p in entry_points(group="pal_plugin.priors")))
 print(pal_plugin.__file__)
 """
     plugins, method, names, file = python(site, code, tmp_path / "empty").splitlines()
     assert plugins == "['PalSearchPathPlugin']"
     assert method == "gps_simclr"
-    assert {"gps_simclr", "gps_byol"} <= set(ast.literal_eval(names))
+    assert {"lite0", "pixels"} <= set(ast.literal_eval(names))
     assert Path(file).is_relative_to(site if kind == "build_wheel" else REPOSITORY)
 
 

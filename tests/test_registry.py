@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pal_plugin.errors import ConfigError
-from pal_plugin.registry import STRICT_ENV, Registry, engines, methods, near_matches, priors
+from pal_plugin.registry import STRICT_ENV, Registry, engines, near_matches, priors
 
 
 def install(site: Path, name: str, entry_points: str, modules: dict[str, str]) -> None:
@@ -31,14 +31,13 @@ def site(tmp_path, monkeypatch):
 
 
 def test_ours_are_registered():
-    assert {"gps_simclr", "gps_byol"} <= set(methods)
     assert {"lite0", "pixels"} <= set(priors)
     assert "faiss" in engines
 
 
 def test_unknown_name_gives_the_near_matches():
-    with pytest.raises(ConfigError, match=r"no method called 'gps_simclrr'.*did you mean gps_simclr"):
-        methods.get("gps_simclrr")
+    with pytest.raises(ConfigError, match=r"no prior called 'lite'.*did you mean lite0"):
+        priors.get("lite")
 
 
 def test_nothing_near_lists_all():

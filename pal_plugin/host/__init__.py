@@ -17,11 +17,14 @@ if TYPE_CHECKING:
     from pal_plugin.host.base import PairBatch
     from pal_plugin.host.checkpoint import load_backbone, load_checkpoint
     from pal_plugin.host.config import parse_cfg
+    from pal_plugin.host.pairs import NEEDS_PAIR_BATCH, PAIR_REPAIRS
 
 _LAZY = {
     "METHODS": ("adapt", "METHODS"),
     "BaseMethod": ("base", "HostBase"),
     "BaseMomentumMethod": ("base", "HostMomentum"),
+    "NEEDS_PAIR_BATCH": ("pairs", "NEEDS_PAIR_BATCH"),
+    "PAIR_REPAIRS": ("pairs", "PAIR_REPAIRS"),
     "PairBatch": ("base", "PairBatch"),
     "load_backbone": ("checkpoint", "load_backbone"),
     "load_checkpoint": ("checkpoint", "load_checkpoint"),
@@ -38,6 +41,8 @@ def __getattr__(name: str) -> Any:
 
 __all__ = [
     "METHODS",
+    "NEEDS_PAIR_BATCH",
+    "PAIR_REPAIRS",
     "BaseMethod",
     "BaseMomentumMethod",
     "HostInfo",

@@ -26,6 +26,9 @@ LATE_STATE: dict[str, tuple[str, ...]] = {
     "dino": ("dino_loss_func.epoch",),
 }
 NOT_METHODS = ("base", "linear")
+# The others compare two views of full size and fail on more, as `feats1, feats2 = …` does.
+TAKE_SMALL_CROPS = ("simclr",) if INFO.kind == "release" else ("byol", "dino", "simclr", "supcon", "swav")
+TAKE_ANY_LARGE_CROPS = ("mae", "wmse")
 
 
 class Adapted(nn.Module):
@@ -40,6 +43,7 @@ class Adapted(nn.Module):
     solo_class: ClassVar[type]
 
     def __init__(self, cfg: DictConfig) -> None:
+        _check_views(self.host_name, cfg)
         cfg = with_defaults(cfg)  # a script of main's own has parsed it without our keys
         if INFO.kind == "release":
             super().__init__(**release_arguments(self.solo_class, self.host_name, cfg))
@@ -110,6 +114,22 @@ class _DINORepairs(nn.Module):
         lightning = (bool(arguments) and isinstance(arguments[0], Optimizer)) or "optimizer" in keywords
         owner: Any = super() if not lightning else super(self.solo_class, self)
         owner.clip_gradients(*arguments, **keywords)
+
+
+def _check_views(method: str, cfg: DictConfig) -> None:
+    large, small = cfg.data.num_large_crops, cfg.data.num_small_crops
+    if method in NOT_METHODS:
+        return
+    if small and method not in TAKE_SMALL_CROPS:
+        raise ConfigError(
+            f"{method} of this solo-learn ({INFO.kind}) takes no small crops, and the augmentations make {small}",
+            f"Give all augmentations one crop_size, or choose one of {', '.join(TAKE_SMALL_CROPS)}",
+        )
+    if large != 2 and method not in TAKE_ANY_LARGE_CROPS:
+        raise ConfigError(
+            f"{method} compares two views, and the augmentations make {large} of full size",
+            "Let num_crops of the augmentations with the largest crop_size add up to 2",
+        )
 
 
 def adapt(name: str, solo_class: type) -> type:

@@ -29,12 +29,14 @@ class PairBatch(list[Any]):
         batch: `(index (B, V), views, targets (B, V))` as the graph-aware loader gives it.
 
     Attributes:
+        view_indices: (B, V) which sample each view shows.
         view_targets: (B, V) label of the image behind each view, -1 where unknown; read by the online probe.
     """
 
     def __init__(self, batch: Sequence[Any]) -> None:
         index, views, targets = batch
         super().__init__([index[:, 0], views, targets[:, 0]])
+        self.view_indices: Tensor = index
         self.view_targets: Tensor = targets
 
 

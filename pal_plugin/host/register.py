@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,6 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from pal_plugin import registry
 from pal_plugin.data.draws import POSITIVE, uniforms
 from pal_plugin.errors import ManifestError
 from pal_plugin.graph import SimilarityGraph
@@ -28,10 +27,9 @@ class _Wrapped:
     pair_batch: bool = False
 
 
-def register() -> None:
-    """See `pal_plugin.register`."""
-    for name, method in registry.methods.load_all().items():
-        SOLO_METHODS[name] = method
+def register(methods: Mapping[str, type]) -> None:
+    """Put `methods` into solo-learn's table; see `pal_plugin.register`."""
+    SOLO_METHODS.update(methods)
     if INFO.kind == "main":
         for module, function, wrapper in _WRAPPERS:
             _wrap(importlib.import_module(module), function, wrapper)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pal_plugin.methods.gps import GPSBYOL, GPSSimCLR, GraphPairs
-from pal_plugin.methods.lookup import find_method, method_names
+from pal_plugin.methods.gps import GraphPairs, on_pairs
+from pal_plugin.methods.lookup import find_method, method_names, pair_methods
 
-__all__ = ["GPSBYOL", "GPSSimCLR", "GraphPairs", "find_method", "method_names"]
+__all__ = ["GraphPairs", "find_method", "method_names", "on_pairs", "pair_methods"]

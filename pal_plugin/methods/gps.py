@@ -1,17 +1,21 @@
 """GPS-SSL (Feizi et al., arXiv 2401.01990): any joint-embedding method on pairs of neighbours.
 
 View 1 shows the anchor, view 2 one of its neighbours in the graph; the method, its loss and its networks are the
-host's. Only the online probe changes: each view is scored against the label of the image that it shows.
+host's. Only the online probe changes, where each view is scored against the label of the image that it shows, and what
+`pal_plugin.host.pairs` lists: memories by sample index, and losses that read labels.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from torch import nn
 
-from pal_plugin.host import METHODS, PairBatch
+from pal_plugin.host import PAIR_REPAIRS, PairBatch
+
+PREFIX = "gps_"
 
 
 class GraphPairs(nn.Module):
@@ -32,9 +36,14 @@ class GraphPairs(nn.Module):
         return super().training_step(PairBatch(batch), batch_idx)  # type: ignore[misc]
 
 
-class GPSSimCLR(GraphPairs, METHODS["simclr"]):  # type: ignore
-    """SimCLR on neighbour pairs."""
+@functools.cache
+def on_pairs(method: Any) -> type:
+    """Return the class of `method` on pairs of neighbours; the same class at every call.
 
-
-class GPSBYOL(GraphPairs, METHODS["byol"]):  # type: ignore
-    """BYOL on neighbour pairs."""
+    Args:
+        method: a subclass of `BaseMethod` that takes plain batches.
+    """
+    repair = PAIR_REPAIRS.get(getattr(method, "host_name", ""))
+    bases = (GraphPairs, method) if repair is None else (GraphPairs, repair, method)
+    doc = f"{method.__name__} on neighbour pairs."
+    return type(f"GPS{method.__name__}", bases, {"__module__": __name__, "__doc__": doc})

@@ -18,7 +18,7 @@ import pal_plugin
 from pal_plugin.graph import SimilarityGraph
 from pal_plugin.host import host_info
 from pal_plugin.host.solo import SOLO_METHODS
-from pal_plugin.methods import GPSBYOL
+from pal_plugin.methods import find_method
 
 SCRIPT = Path(__file__).with_name("mains_script.py")
 NEIGHBOUR = [(i + 4) % 16 for i in range(16)]
@@ -29,7 +29,7 @@ def test_registering_is_idempotent() -> None:
     first = dict(SOLO_METHODS)
     pal_plugin.register()
     assert dict(SOLO_METHODS) == first
-    assert SOLO_METHODS["gps_byol"] is GPSBYOL
+    assert SOLO_METHODS["gps_byol"] is find_method("gps_byol")
 
 
 def photographs(folder: Path) -> Path:

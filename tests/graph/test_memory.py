@@ -23,7 +23,7 @@ knn_graph(np.random.default_rng(0).random((5000, 64)), 4)  # the libraries' own 
 features, out = sys.argv[1:3]
 held = 1024 * int(re.search(r"VmData:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 size = Path(features).stat().st_size
-resource.setrlimit(resource.RLIMIT_DATA, (held + size // 2, -1))  # read-only maps do not count, copies do
+resource.setrlimit(resource.RLIMIT_DATA, (held + size * 3 // 4, -1))  # read-only maps do not count, copies do
 try:
     np.load(features)
 except MemoryError:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from pal_plugin.graph.inspect import inspect
 from pal_plugin.graph.knn import knn_graph
 from pal_plugin.graph.labels import label_graph
 from pal_plugin.graph.measures import purity, recall
 from pal_plugin.graph.radius import radius_graph
 from pal_plugin.graph.similarity import SimilarityGraph
 
-__all__ = ["SimilarityGraph", "knn_graph", "label_graph", "purity", "radius_graph", "recall"]
+__all__ = ["SimilarityGraph", "inspect", "knn_graph", "label_graph", "purity", "radius_graph", "recall"]

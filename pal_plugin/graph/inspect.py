@@ -56,7 +56,7 @@ def inspect(
         "edges": graph.num_edges,
         "positive_edges": edges.rows.size,
         "negative_edges": int((graph.weights < 0).sum()),
-        "self_edges": int((_sources(graph) == graph.indices).sum()),
+        "self_edges": int((graph.sources == graph.indices).sum()),
         **_degrees(edges),
         **_components(edges),
         "hubness": _hubness(in_degree(graph)),
@@ -180,12 +180,8 @@ class _Edges:
     rank: Longs
 
 
-def _sources(graph: SimilarityGraph) -> Longs:
-    return np.repeat(np.arange(graph.num_nodes), graph.degree)
-
-
 def _edges(graph: SimilarityGraph) -> _Edges:
-    rows = _sources(graph)
+    rows = graph.sources
     keep = (graph.weights > 0) & (rows != graph.indices)
     rows = rows[keep]
     first = np.searchsorted(rows, rows)  # the rows are sorted
@@ -241,7 +237,7 @@ def _agreement(graph: SimilarityGraph, edges: _Edges, classes: Longs, ks: Sequen
         figures[f"purity@{k}"] = _share(_counted(edges, classes, k)[1])
     negative = graph.weights < 0
     if negative.any():
-        left, right = classes[_sources(graph)[negative]], classes[graph.indices[negative]]
+        left, right = classes[graph.sources[negative]], classes[graph.indices[negative]]
         known = (left != UNLABELLED) & (right != UNLABELLED)
         figures["negatives_right"] = _share((left != right)[known])
     return figures

@@ -24,7 +24,7 @@ _CSS = """
   :root { --page: #15181b; --ink: #e8eaed; --faint: #a4abb3; --line: #3a4047; --bar: #8aa0b8; --right: #6cbdf0;
     --wrong: #ffa24d; --right-frame: #56b4e9; --wrong-frame: #f28c28; } }
 * { box-sizing: border-box; }
-body { margin: 0 auto; padding: 1.25rem .75rem 3rem; max-width: 72rem; background: var(--page); color: var(--ink);
+body { margin: 0 auto; padding: 1.25rem .75rem 3rem; max-width: 74rem; background: var(--page); color: var(--ink);
   font: 1rem/1.45 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; overflow-wrap: anywhere; }
 h1 { font-size: 1.5rem; line-height: 1.2; margin: 0 0 .25rem; }
 h2 { font-size: 1.15rem; margin: 2.25rem 0 .5rem; }
@@ -45,7 +45,7 @@ th small { display: block; font-weight: 400; }
 ol, ul { list-style: none; margin: 0; padding: 0; }
 figure { margin: 0; }
 .rows > li { display: flex; flex-wrap: wrap; gap: .5rem 1.25rem; padding: .75rem 0; border-top: 1px solid var(--line); }
-.lead { flex: 0 0 calc(var(--tile) + 8.5rem); display: flex; gap: .5rem; align-items: flex-start; }
+.lead { flex: 0 0 calc(var(--tile) + 9.5rem); display: flex; gap: .5rem; align-items: flex-start; }
 .tiles { display: grid; gap: .5rem .375rem; flex: 1 1 16rem;
   grid-template-columns: repeat(auto-fill, max(calc(var(--tile) + 6px), 4.9rem)); }
 .tiles > li { font-size: .75rem; line-height: 1.25; text-align: center; }

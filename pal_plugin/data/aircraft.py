@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
-import urllib.error
+import tarfile
+import zlib
 from collections.abc import Mapping
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +96,7 @@ def fetch_aircraft(root: Path, source: str = "auto") -> Path:
             (scratch / FOLDER).rmdir()
             for archive in scratch.glob("*.tar.gz"):
                 archive.unlink()
-    except (OSError, RuntimeError, urllib.error.URLError) as error:
+    except (OSError, RuntimeError, EOFError, HTTPException, tarfile.TarError, zlib.error) as error:
         raise DataError(
             f"FGVC-Aircraft cannot be had from {FGVCAircraft._URL}: {error}",
             f"Check the connection and the space in {root}, or put the folder {FOLDER} there yourself",

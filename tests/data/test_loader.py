@@ -260,7 +260,7 @@ def test_weighted_draws_follow_the_weights(digits):
 
 
 def test_a_draw_that_does_not_exist(digits):
-    with pytest.raises(ConfigError, match="no draw called 'nearst'.*did you mean nearest"):
+    with pytest.raises(ConfigError, match=r"no draw called 'nearst'.*did you mean nearest"):
         pair_loader(digits, [PLAIN], batch_size=10, seed=0, graph=random_graph(digits), draw="nearst")
 
 
@@ -271,7 +271,7 @@ def test_small_crops_come_last(digits):
     assert index.shape == targets.shape == (10, 8)
     assert [view.shape for view in views] == [(10, 3, 8, 8)] * 2 + [(10, 3, 4, 4)] * 6
     for policies in ([small, PLAIN], [PLAIN, small, PLAIN]):
-        with pytest.raises(ConfigError, match="views of .*4, .*8 pixels, in this order.*largest crop_size first"):
+        with pytest.raises(ConfigError, match=r"views of .*4, .*8 pixels, in this order.*largest crop_size first"):
             pair_loader(digits, policies, batch_size=10, seed=0)
 
 

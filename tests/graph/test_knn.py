@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from pal_plugin.errors import ConfigError, FeatureError, GraphError
-from pal_plugin.graph import SimilarityGraph, knn_graph, purity
+from pal_plugin.graph import SimilarityGraph, knn_graph, purity, space
 from pal_plugin.graph.knn import faiss_exact
 from pal_plugin.registry import engines
 
@@ -131,6 +131,17 @@ def test_block_size_and_threads_change_nothing(name, metric):
         faiss.omp_set_num_threads(before)
 
 
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+@pytest.mark.parametrize("name", CASES)
+def test_points_that_are_not_kept_in_memory_have_the_same_neighbours(name, metric, monkeypatch):
+    points = CASES[name]
+    k = min(4, len(points) - 1)
+    expected = knn_graph(points, k, metric=metric).digest
+    monkeypatch.setattr(space, "HELD_BYTES", 0)
+    monkeypatch.setattr(space, "BLOCK_BYTES", 100 * 4 * points.shape[1])
+    assert knn_graph(points, k, metric=metric).digest == expected
+
+
 def test_parallel_rows_are_tied_in_cosine():
     points = np.array([[1, 2], [3, 6], [0, 0], [0.1, 0.2], [-1, -2], [0, 0], [7, 14]], dtype=float)
     nearest = rows(knn_graph(points, 3, metric="cosine"))
@@ -241,7 +252,8 @@ def test_engines_of_others_are_used_and_checked():
     engines.add("test-itself", lambda features, k, metric: np.zeros((len(features), k), dtype=np.int64))
     engines.add("test-padded", lambda features, k, metric: np.full((len(features), k), -1))
     points = CASES["gaussian"]
-    assert rows(knn_graph(points, 2, engine="test-next-rows"))[499].tolist() == [0, 1]
+    with pytest.warns(UserWarning, match="below 0.95"):
+        assert rows(knn_graph(points, 2, engine="test-next-rows"))[499].tolist() == [0, 1]
     for name in ("test-itself", "test-padded"):
         with pytest.raises(GraphError):
             knn_graph(points, 2, engine=name)
@@ -251,6 +263,10 @@ def test_purity_counts_positive_edges_between_labelled_nodes():
     graph = SimilarityGraph.from_edges(5, [0, 0, 1, 1, 2, 3, 4], [1, 2, 1, 3, 0, 4, 0], [1, 1, 1, 1, -1, 1, 1])
     # counted: 0-1 same, 0-2 not, 1-3 same, 3-4 unlabelled, 4-0 unlabelled, 1-1 itself, 2-0 negative
     assert purity(graph, [7, 7, 8, 7, -1]) == pytest.approx(2 / 3)
+    assert purity(graph, [7, 7, 8, 7, -1], k=1) == 1.0  # 0-1 and 1-3: 1-1 is not one of 1's others
+    assert purity(graph, [7, 7, 8, 7, -1], k=2) == pytest.approx(2 / 3)
+    with pytest.raises(GraphError, match="k=0"):
+        purity(graph, [0] * 5, k=0)
     with pytest.raises(GraphError, match="two labelled ends"):
         purity(graph, [-1] * 5)
     with pytest.raises(GraphError, match="5 nodes"):

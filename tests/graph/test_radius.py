@@ -1,0 +1,143 @@
+"""Radius graphs against dense loops in float64."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from pal_plugin.errors import ConfigError, FeatureError, GraphError
+from pal_plugin.graph import knn_graph, radius, radius_graph, space
+
+POINTS = hnp.arrays(
+    np.float32,
+    st.tuples(st.integers(2, 30), st.integers(1, 4)),
+    elements=st.sampled_from([0, 1, -1, 2, 0.5, 1e-6, 1e6, 0.1, 0.3]) | st.floats(-1e3, 1e3, width=32),
+)
+
+
+def squared(points):
+    points = np.asarray(points, dtype=np.float32).astype(np.float64)
+    return np.array([np.square(points - point).sum(axis=1) for point in points])
+
+
+def within(points, limit, most=None):
+    """The others of each row within a squared distance, by (distance, index)."""
+    found = []
+    for row, distances in enumerate(squared(points)):
+        order = np.lexsort((np.arange(len(distances)), distances))
+        found.append([int(i) for i in order if i != row and distances[i] <= limit][:most])
+    return found
+
+
+def lists(graph):
+    return [graph.positives(node).tolist() for node in range(graph.num_nodes)]
+
+
+@settings(max_examples=100, deadline=None)
+@given(POINTS, st.data())
+def test_equal_to_the_loop(points, data):
+    distances = np.sqrt(squared(points)).reshape(-1).tolist()
+    tau = data.draw(st.sampled_from([*distances, 0.0, 0.7, 1e3, 1e200]))  # often right on a distance
+    most = data.draw(st.none() | st.integers(1, 5))
+    graph = radius_graph(points, tau, max_neighbours=most)
+    assert lists(graph) == within(points, tau * tau, most)
+
+
+@pytest.mark.parametrize("tau", [0.0, 0.01, 0.3, 1.0, 2.0])
+def test_cosine_is_one_minus_the_cosine(tau):
+    points = np.random.default_rng(0).standard_normal((80, 5)).astype(np.float32)
+    points[7] = 0
+    points[9] = 0
+    norms = np.linalg.norm(points.astype(np.float64), axis=1)
+    cosine = points.astype(np.float64) @ points.T / np.maximum(np.outer(norms, norms), 1e-300)
+    cosine[np.ix_([7, 9], [7, 9])] = 1
+    graph = radius_graph(points, tau, metric="cosine")
+    clear = np.abs(1 - cosine - tau) > 1e-6  # directions are rounded to float32
+    found = np.zeros((80, 80), dtype=bool)
+    found[graph.sources, graph.indices] = True
+    expected = (1 - cosine <= tau) & ~np.eye(80, dtype=bool)
+    assert np.array_equal(found[clear], expected[clear])
+    assert found[7, 9]
+    assert found[9, 7]
+
+
+def test_edges_go_both_ways():
+    graph = radius_graph(np.random.default_rng(1).standard_normal((200, 3)), 0.8)
+    pairs = set(zip(graph.sources.tolist(), graph.indices.tolist(), strict=True))
+    assert pairs == {(b, a) for a, b in pairs}
+    assert 0 < graph.num_edges < 200 * 199
+
+
+@settings(max_examples=60, deadline=None)
+@given(POINTS, st.integers(1, 6), st.sampled_from(["euclidean", "cosine"]))
+def test_adaptive_is_the_least_tau_that_gives_half_of_them_k_neighbours(points, k, metric):
+    k = min(k, len(points) - 1)
+    graph = radius_graph(points, "adaptive", k=k, metric=metric)
+    parameters = graph.builder["parameters"]
+    tau = parameters["tau"]
+    assert parameters["rule"] == "adaptive"
+    assert parameters["k"] == k
+    assert 2 * (graph.degree >= k).sum() >= len(points)
+    assert radius_graph(points, tau, metric=metric).digest == graph.digest
+    if tau > 0:
+        closer = radius_graph(points, tau * (1 - 1e-9), metric=metric)
+        assert 2 * (closer.degree >= k).sum() < len(points)
+
+
+def test_the_furthest_within_tau_is_the_last_edge():
+    points = np.array([[0.0], [1.0], [3.0], [7.0]])
+    graph = radius_graph(points, 3.0)
+    assert graph.draw_positive([0, 1, 2, 3], np.zeros(4), how="furthest").tolist() == [2, 2, 0, -1]
+    assert graph.draw_positive([0, 1, 2, 3], np.zeros(4), how="nearest").tolist() == [1, 0, 1, -1]
+
+
+def test_cut_to_k_it_is_the_k_nearest():
+    points = np.random.default_rng(2).standard_normal((300, 6))
+    assert radius_graph(points, 1e9, max_neighbours=4).digest == knn_graph(points, 4).digest
+
+
+def test_a_space_that_is_not_kept_in_memory_gives_the_same_graph(monkeypatch):
+    points = np.random.default_rng(3).integers(0, 5, (400, 4))
+    expected = [
+        radius_graph(points, tau, metric=m).digest for tau in (1.5, "adaptive") for m in ("euclidean", "cosine")
+    ]
+    monkeypatch.setattr(space, "HELD_BYTES", 0)
+    monkeypatch.setattr(space, "BLOCK_BYTES", 1 << 10)
+    found = [radius_graph(points, tau, metric=m).digest for tau in (1.5, "adaptive") for m in ("euclidean", "cosine")]
+    assert found == expected
+
+
+def test_what_the_graph_says_of_itself():
+    points = np.random.default_rng(4).standard_normal((50, 3))
+    reference = {"name": "x", "split": "train", "size": 50, "digest": "d"}
+    graph = radius_graph(points, 0.5, max_neighbours=3, manifest=reference)
+    assert graph.manifest == reference
+    assert graph.builder == {
+        "name": "radius",
+        "parameters": {"tau": 0.5, "rule": "fixed", "metric": "euclidean", "max_neighbours": 3},
+        "cost": 0.0,
+    }
+
+
+@pytest.mark.parametrize("tau", [-0.1, np.nan, np.inf])
+def test_a_tau_that_is_no_distance_is_refused(tau):
+    with pytest.raises(GraphError, match="no distance"):
+        radius_graph(np.eye(3), tau)
+
+
+def test_other_input_is_refused(monkeypatch):
+    with pytest.raises(ConfigError, match="adaptive"):
+        radius_graph(np.eye(3), "adaptiv")
+    with pytest.raises(ConfigError, match="did you mean cosine"):
+        radius_graph(np.eye(3), 1.0, metric="cosin")
+    for name in ("k", "max_neighbours"):
+        with pytest.raises(GraphError, match=f"{name}=0"):
+            radius_graph(np.eye(3), "adaptive", **{name: 0})
+    with pytest.raises(FeatureError, match="Row 1"):
+        radius_graph([[0.0], [np.nan]], 1.0)
+    monkeypatch.setattr(radius, "MOST_EDGES", 10)
+    with pytest.raises(GraphError, match="smaller tau"):
+        radius_graph(np.eye(5), 2.0)

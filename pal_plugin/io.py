@@ -54,19 +54,28 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         for file in temporary.rglob("*"):
             if file.is_file():
                 _sync(file)
-        temporary.chmod(0o777 & ~_umask())
-        old = temporary.with_suffix(".old")
-        if target.exists():
-            target.replace(old)
-        try:
-            temporary.replace(target)
-        except BaseException:
-            if old.exists():
-                old.replace(target)
-            raise
-        shutil.rmtree(old, ignore_errors=True)
+        replace_folder(temporary, target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def replace_folder(source: Path, target: Path) -> None:
+    """Put the folder `source` in the place of `target`, beside it; what was there is removed last."""
+    source.chmod(0o777 & ~_umask())
+    if not target.exists():
+        source.replace(target)
+        return
+    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".old", dir=target.parent))
+    old = aside / target.name
+    try:
+        target.replace(old)
+        source.replace(target)
+    except BaseException:
+        if old.exists():
+            old.replace(target)
+        aside.rmdir()
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:

@@ -7,32 +7,59 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pal_plugin.commands.options import add_dataset, add_json, show
+from pal_plugin.commands.options import add_dataset, add_json, data_config, show
+
+_PRIORS = """priors (SPEC; quote what has a ?):
+  lite0                             EfficientNet-Lite0, ImageNet; its weights come with the installation
+  hog, pixels, pca:64               without weights; also 'pixels?side=32', 'pca:64?side=16'
+  checkpoint:PATH                   a backbone that pal train or plain solo-learn trained
+  timm:NAME                         any of timm's networks
+  torchvision:NAME[/WEIGHTS]        any of torchvision's classifiers
+  open_clip:NAME/TAG                the image tower of a CLIP network (pip install open-clip-torch)
+  python:MODULE:FUNCTION            your own: images in, (B, D) numbers out
+
+The weights of timm, torchvision and open_clip are downloaded, or read from a file: 'timm:resnet18?checkpoint=PATH'.
+Networks also take device= (auto, cpu, cuda) and precision= (auto, float32, bfloat16): 'lite0?precision=float32'.
+An embedding that was stopped goes on where it was when the same command is given again."""
 
 
 def add(commands: Any) -> None:
     """Add `pal embed` to the commands."""
-    embed = commands.add_parser("embed", help="embed a data set by a prior network into a feature store")
+    embed = commands.add_parser(
+        "embed",
+        help="embed a data set by a prior network into a feature store",
+        epilog=_PRIORS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     add_dataset(embed, required=True)
-    embed.add_argument("--split", choices=["train", "test"], default="train")
+    embed.add_argument("--split", choices=["train", "val", "test"], default="train")
     embed.add_argument("--subset", type=int, metavar="N", help="a stratified sample of N images")
     embed.add_argument("--seed", type=int, default=0, metavar="S", help="of the sample (default: 0)")
-    embed.add_argument("--prior", required=True, metavar="SPEC", help="lite0, pixels, or one that a plugin adds")
+    embed.add_argument("--prior", required=True, metavar="SPEC", help="what embeds; see below")
+    embed.add_argument(
+        "--fit",
+        choices=["train", "val", "test"],
+        metavar="SPLIT",
+        help="fit a prior that needs it (pca) to this whole split (default: to the images that are embedded)",
+    )
+    embed.add_argument("--batch-size", type=int, metavar="B", help="images at once (default: 1024; 64 from files)")
     embed.add_argument("--out", type=Path, metavar="DIR", help="feature store to write (default: the cache)")
     add_json(embed)
     embed.set_defaults(run=_embed)
 
 
 def _embed(args: argparse.Namespace) -> int:
-    from pal_plugin.data import load_dataset
-    from pal_plugin.priors import embed, make_prior
-    from pal_plugin.priors.base import cached_at
+    from pal_plugin.data import dataset_from_config
+    from pal_plugin.priors import cached_at, embed, make_prior, ready
 
     started = time.perf_counter()
-    prior = make_prior(args.prior)
-    dataset = load_dataset(args.data, args.split, root=args.root, subset=args.subset, seed=args.seed)
+    made = make_prior(args.prior)
+    dataset = dataset_from_config(data_config(args), args.split)
+    if args.subset is not None:
+        dataset = dataset.subset(args.subset, args.seed)
+    prior = ready(made, dataset if args.fit is None else dataset_from_config(data_config(args), args.fit))
     folder = args.out or cached_at(dataset, prior)
-    rows, dimensions = embed(dataset, prior, out=args.out).features.shape
+    rows, dimensions = embed(dataset, prior, out=args.out, batch_size=args.batch_size).features.shape
     figures = {"features": str(folder), "rows": rows, "dimensions": dimensions}
     show(figures | {"wall_s": time.perf_counter() - started}, as_json=args.json)
     return 0

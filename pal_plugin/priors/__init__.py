@@ -4,14 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pal_plugin.priors.base import Prior, embed, make_prior
+from pal_plugin.priors.base import Fittable, Images, Prior, make_prior, ready
+from pal_plugin.priors.embedding import cached_at, embed
 from pal_plugin.priors.pixels import Pixels
 from pal_plugin.priors.store import FeatureStore, load_features, save_features
 
 if TYPE_CHECKING:
     from pal_plugin.priors.lite0 import Lite0
 
-__all__ = ["FeatureStore", "Lite0", "Pixels", "Prior", "embed", "load_features", "make_prior", "save_features"]
+__all__ = [
+    "FeatureStore",
+    "Fittable",
+    "Images",
+    "Lite0",
+    "Pixels",
+    "Prior",
+    "cached_at",
+    "embed",
+    "load_features",
+    "make_prior",
+    "ready",
+    "save_features",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,24 +1,22 @@
-"""What a prior is, and how a data set is embedded by one, once."""
+"""What a prior is, and how one is found by its name."""
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+import inspect
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-from pal_plugin.errors import ConfigError, FeatureError
-from pal_plugin.io import cache_folder
-from pal_plugin.priors.store import FeatureStore, load_features, save_features
-from pal_plugin.progress import progress as reported
-from pal_plugin.registry import priors
+from pal_plugin.errors import ConfigError
+from pal_plugin.registry import near_matches, priors
 
 if TYPE_CHECKING:
     from pal_plugin.data.dataset import ImageDataset
 
-_IMAGES_AT_ONCE = 1024
+Images: TypeAlias = npt.NDArray[np.uint8] | Sequence[npt.NDArray[np.uint8]]
+"""Images as priors get them: one (B, H, W, 3) uint8 array, or where they differ in size B arrays (H_i, W_i, 3)."""
 
 
 @runtime_checkable
@@ -39,82 +37,96 @@ class Prior(Protocol):
         """All that its features depend on: a hash of the weights, the preprocessing, the precision."""
         ...
 
-    def embed(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Map (B, H, W, 3) uint8 images to (B, D) float32 features."""
+    def embed(self, images: Images) -> npt.NDArray[np.float32]:
+        """Map B images to (B, D) float32 features."""
         ...
 
 
-def make_prior(spec: str) -> Prior:
-    """Return the prior called `spec` in the entry-point group `pal_plugin.priors`, made without arguments.
+@runtime_checkable
+class Fittable(Protocol):
+    """A prior that needs to see the data set before it can embed an image."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in configs and tables."""
+        ...
+
+    def fitted(self, dataset: ImageDataset) -> Prior:
+        """Return the prior that `dataset` makes of it."""
+        ...
+
+
+AnyPrior: TypeAlias = Prior | Fittable | Callable[[Images], Any]
+"""What can embed: a prior, one to be fitted first, or a plain function (see `CallablePrior`)."""
+
+
+def make_prior(spec: str | AnyPrior) -> Prior | Fittable:
+    """Return the prior that `spec` describes: `SCHEME[:ARGUMENT][?OPTION=VALUE[&OPTION=VALUE…]]`.
+
+    The scheme is a name in the entry-point group `pal_plugin.priors`, whose object is called with the argument, if
+    there is one, and the options by name. For example `lite0`, `lite0?precision=float32`, `pca:64`,
+    `timm:vit_small_patch14_dinov2.lvd142m`, `timm:resnet18?checkpoint=/path/to/weights.pth`.
+
+    Args:
+        spec: as above; a prior is returned as it is and a function is made one.
 
     Raises:
-        ConfigError: there is none of that name, or what bears it is not a prior.
+        ConfigError: there is no such scheme, it does not take that argument or option, or it makes no prior.
+        PalError: what the prior itself finds wrong, such as weights that are not there.
     """
-    prior = priors.get(spec)()
-    if not isinstance(prior, Prior):
+    if not isinstance(spec, str):
+        return _as_prior(spec)
+    scheme, argument, options = parse_spec(spec)
+    make = priors.get(scheme)
+    try:
+        bound = inspect.signature(make).bind(*([] if argument is None else [argument]), **options)
+    except TypeError as error:
+        raise ConfigError(f"The prior {spec!r} does not fit: {error}", _usage(scheme, make, options)) from error
+    prior = make(*bound.args, **bound.kwargs)
+    if not isinstance(prior, (Prior, Fittable)):
         raise ConfigError(f"The prior {spec!r} lacks name, key or embed()", "See pal_plugin.priors.Prior")
     return prior
 
 
-def embed(
-    dataset: ImageDataset,
-    prior: Prior,
-    *,
-    out: Path | None = None,
-    batch_size: int = _IMAGES_AT_ONCE,
-    progress: bool = True,
-) -> FeatureStore:
-    """Embed every image of a data set, unaugmented, in order.
-
-    Without `out` the features go to the cache under a key of the images' content and the prior's, so a changed subset,
-    image, weight or preprocessing can never meet old features, and the same ones are not computed twice.
-
-    Args:
-        dataset: N images.
-        prior: embeds them.
-        out: a folder to write the store to instead of the cache; what it held is replaced.
-        batch_size: images that the prior is given at once.
-        progress: report progress on standard error.
-
-    Returns:
-        The store, memory-mapped.
+def parse_spec(spec: str) -> tuple[str, str | None, dict[str, str]]:
+    """Take a spec apart into scheme, argument and options.
 
     Raises:
-        FeatureError: the prior gave a wrong shape, a NaN or infinity (its row is named), or the disk is full.
+        ConfigError: what follows the last `?` is no list of options.
     """
-    folder = cached_at(dataset, prior) if out is None else Path(out)
-    if out is None and folder.exists():
-        return load_features(folder, dataset.manifest)
-    features = _embed_all(dataset, prior, batch_size, progress)
-    info = {
-        "prior": prior.name,
-        "key": prior.key,
-        "image_shape": list(dataset.images.shape[1:]),
-    }
-    return save_features(folder, features, dataset.manifest, info)
+    whole, mark, tail = spec.rpartition("?")
+    if not mark:
+        whole, tail = spec, ""
+    options: dict[str, str] = {}
+    for part in tail.split("&") if mark else []:
+        key, equals, value = part.partition("=")
+        if not equals or not key or not value or key in options:
+            raise ConfigError(f"{part!r} in the prior {spec!r} is no option", "Write …?option=value&other=value")
+        options[key] = value
+    scheme, colon, argument = whole.partition(":")
+    return scheme, argument if colon else None, options
 
 
-def cached_at(dataset: ImageDataset, prior: Prior) -> Path:
-    """Return the cache folder of this data set's features by this prior; it need not exist yet."""
-    shape = "x".join(map(str, dataset.images.shape[1:]))  # the manifest hashes bytes, which do not tell 2×8 from 4×4
-    digest = hashlib.sha256(f"{dataset.manifest.digest} {shape} {prior.key}".encode()).hexdigest()
-    return cache_folder() / "features" / digest[:32]
+def ready(prior: AnyPrior, dataset: ImageDataset) -> Prior:
+    """Return `prior` as it can embed: fitted to `dataset` if it needs that, a function made a prior."""
+    made = _as_prior(prior)
+    return made.fitted(dataset) if isinstance(made, Fittable) else made
 
 
-def _embed_all(dataset: ImageDataset, prior: Prior, batch_size: int, progress: bool) -> npt.NDArray[np.float32]:
-    starts = range(0, len(dataset), batch_size)
-    features: npt.NDArray[np.float32] | None = None
-    for start in reported(starts, f"{prior.name} features (batches)") if progress else starts:
-        images = dataset.images[start : start + batch_size]
-        batch = prior.embed(images)
-        if features is None:
-            features = np.empty((len(dataset), *batch.shape[1:]), dtype=np.float32)
-        if batch.dtype != np.float32 or batch.shape != (len(images), *features.shape[1:]):
-            raise FeatureError(
-                f"The prior {prior.name!r} gave {batch.dtype} of shape {batch.shape} for {len(images)} images",
-                "Correct its embed(): (B, H, W, 3) uint8 to (B, D) float32",
-            )
-        features[start : start + batch_size] = batch
-    if features is None:
-        raise FeatureError("A data set without images has no features", "Choose a data set with images")
-    return features
+def _as_prior(prior: AnyPrior) -> Prior | Fittable:
+    if isinstance(prior, (Prior, Fittable)):
+        return prior
+    from pal_plugin.priors.callables import CallablePrior
+
+    return CallablePrior(prior)
+
+
+def _usage(scheme: str, make: Callable[..., Any], options: dict[str, str]) -> str:
+    parameters = inspect.signature(make).parameters.values()
+    argument = [f":{p.name.upper()}" for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD][:1]
+    known = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+    unknown = next((option for option in options if option not in known), None)
+    if unknown is not None and known:
+        return f"Choose another option than {unknown!r}: {near_matches(unknown, known)}"
+    options_clause = f"?OPTION=VALUE, with the options {', '.join(known)}" if known else ""
+    return f"Write {scheme}{''.join(argument)}{options_clause}"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
+
+from pal_plugin.priors.base import Images
+from pal_plugin.priors.resize import resized
 
 SIDE = 64
 _CELL = 8
@@ -22,13 +23,12 @@ class Hog:
     name = "hog"
     key = f"hog of scikit-image, bicubic {SIDE}, 9 orientations, cells of {_CELL}, blocks of 2, L2-Hys"
 
-    def embed(self, images: Sequence[npt.NDArray[np.uint8]] | npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Map (B, H, W, 3) uint8 to (B, 1764) float32."""
-        from PIL import Image
+    def embed(self, images: Images) -> npt.NDArray[np.float32]:
+        """Map B images to (B, 1764) float32."""
         from skimage.feature import hog  # slow to import
 
-        resized = [np.asarray(Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.BICUBIC)) for image in images]
         features = [
-            hog(image, pixels_per_cell=(_CELL, _CELL), cells_per_block=(2, 2), channel_axis=-1) for image in resized
+            hog(image, pixels_per_cell=(_CELL, _CELL), cells_per_block=(2, 2), channel_axis=-1)
+            for image in resized(images, SIDE)
         ]
         return np.stack(features).astype(np.float32)

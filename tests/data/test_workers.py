@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +112,21 @@ def test_workers_are_gone_with_the_error(photos: ImageDataset) -> None:
         assert workers_alive() <= before
     finally:
         gc.enable()
+
+
+@pytest.mark.slow
+def test_training_ends_with_one_paragraph(photos: ImageDataset, tmp_path: Path) -> None:
+    """`pal train` on a folder with a damaged photo, read by two workers."""
+    data = ["data.dataset=folder", f"data.root={tmp_path}", "data.num_classes=1", "data.crop_size=32"]
+    quick = ["profile=debug", "data.num_workers=2", "optimizer.batch_size=4", "validation.enabled=false"]
+    command = [sys.executable, "-m", "pal_plugin.cli", "train", "--config-name", "simclr", *quick, *data]
+    ran = subprocess.run([*command, f"run_dir={tmp_path / 'run'}"], capture_output=True, text=True, timeout=240)
+    assert ran.returncode == 2, ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert "RuntimeError" not in ran.stderr
+    last = ran.stderr.splitlines()[-1]
+    assert last.startswith(f"pal: The image {tmp_path / BAD} cannot be decoded: ")
+    assert last.endswith("undecodable=skip.")
 
 
 def test_a_bug_in_a_worker_stays_a_bug(photos: ImageDataset) -> None:

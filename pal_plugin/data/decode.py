@@ -2,7 +2,8 @@
 
 Decided once, for whatever a folder of photos holds:
 
-- the EXIF orientation is applied, so that pictures stand upright;
+- the EXIF orientation is applied, so that pictures stand upright; where the EXIF data is damaged (Pillow's own
+  `exif_transpose` fails there) the picture is taken as it is stored;
 - gray, palette and CMYK images become RGB, and an alpha channel is dropped, as torchvision's `ImageFolder` does;
 - 16-bit gray is scaled to 8 bits (Pillow by itself would turn all above 255 white);
 - 32-bit integers and floats are refused, since no value of theirs is white by convention;
@@ -15,7 +16,7 @@ import io
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from pal_plugin.errors import ImageError
 
@@ -38,15 +39,33 @@ def decode_image(content: bytes, name: str) -> NDArray[np.uint8]:
     """
     try:
         with Image.open(io.BytesIO(content)) as image:
-            if image.mode in ("I", "F") and image.format != "PNG":  # a PNG of mode I has 16 bits
+            if image.mode in ("I", "F") and image.format not in ("PNG", "PPM"):  # whose mode I has 16 bits
                 raise ValueError(f"pixels of mode {image.mode} (32 bits) have no defined white; save it with 8 or 16")
-            ImageOps.exif_transpose(image, in_place=True)
-            return _rgb(image)
+            return np.ascontiguousarray(_upright(_rgb(image), _orientation(image)))
     except Exception as error:  # on damaged files Pillow's readers raise whatever they stumble over
         raise ImageError(
             f"The image {name} cannot be decoded: {_reason(content, error)}",
             "Repair or remove it; a folder of images leaves such files out with the option undecodable=skip",
         ) from error
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation; 1, upright, where the EXIF data is damaged: the picture is still whole."""
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # as above
+        return 1
+
+
+def _upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """Turn (H, W, 3) as the orientation 1 … 8 says (EXIF 2.3, tag 0x0112)."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.transpose(1, 0, 2)
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return pixels
 
 
 def _rgb(image: Image.Image) -> NDArray[np.uint8]:

@@ -45,7 +45,7 @@ def test_alpha_is_dropped_as_torchvision_does():
     np.testing.assert_array_equal(decode_image(encoded(Image.fromarray(pixels), "PNG"), "x"), COLOUR)
 
 
-@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "PPM"])
 def test_16_bits_are_scaled_not_clipped(kind):
     gray = np.array([[0, 128, 257, 40000, 65535]], np.uint16)
     decoded = decode_image(encoded(Image.fromarray(gray), kind), "x")
@@ -62,15 +62,20 @@ def test_32_bits_have_no_white(kind):
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_the_exif_orientation_is_applied(orientation):
-    upright = np.zeros((4, 6, 3), np.uint8)
-    upright[0, 0] = 255  # top left
     undo = {1: None, 2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}[orientation]  # PIL.Image.Transpose
-    stored = Image.fromarray(upright)
+    stored = Image.fromarray(COLOUR)
     if undo is not None:
         stored = stored.transpose(Image.Transpose(undo))
     exif = Image.Exif()
     exif[0x0112] = orientation
-    np.testing.assert_array_equal(decode_image(encoded(stored, "PNG", exif=exif), "x"), upright)
+    np.testing.assert_array_equal(decode_image(encoded(stored, "PNG", exif=exif), "x"), COLOUR)
+
+
+@pytest.mark.parametrize("exif", [b"Exif\0\0no tags at all", b"Exif\0\0II*\0\x08\0\0\0\xff\xff\x12\x01"])
+def test_damaged_exif_data_does_not_matter(exif):
+    plain = Image.fromarray(COLOUR)
+    with_exif, without = encoded(plain, "JPEG", exif=exif), encoded(plain, "JPEG")
+    np.testing.assert_array_equal(decode_image(with_exif, "x"), decode_image(without, "x"))
 
 
 def test_one_pixel_and_the_first_frame():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pal_plugin.graph.algebra import hop, mix, mutual, symmetrise, union
 from pal_plugin.graph.inspect import inspect
 from pal_plugin.graph.knn import knn_graph
 from pal_plugin.graph.labels import label_graph
@@ -9,4 +10,17 @@ from pal_plugin.graph.measures import purity, recall
 from pal_plugin.graph.radius import radius_graph
 from pal_plugin.graph.similarity import SimilarityGraph
 
-__all__ = ["SimilarityGraph", "inspect", "knn_graph", "label_graph", "purity", "radius_graph", "recall"]
+__all__ = [
+    "SimilarityGraph",
+    "hop",
+    "inspect",
+    "knn_graph",
+    "label_graph",
+    "mix",
+    "mutual",
+    "purity",
+    "radius_graph",
+    "recall",
+    "symmetrise",
+    "union",
+]

@@ -151,7 +151,7 @@ class SimilarityGraph:
         Raises:
             GraphError: no such node.
         """
-        indptr, indices, _ = self._positive
+        indptr, indices, _ = self.positive_rows
         return indices[self._row(indptr, node)]
 
     def draw_positive(self, nodes: npt.ArrayLike, u: npt.ArrayLike, how: str = "uniform") -> npt.NDArray[np.int64]:
@@ -181,7 +181,7 @@ class SimilarityGraph:
             )
         if not ((uniform >= 0) & (uniform < 1)).all():
             raise GraphError("A random number is outside [0, 1)", "Draw them with pal_plugin.data.draws.uniforms")
-        indptr, indices, weights = self._positive
+        indptr, indices, weights = self.positive_rows
         some = indptr[chosen + 1] > indptr[chosen]
         first, last, uniform = indptr[chosen[some]], indptr[chosen[some] + 1] - 1, uniform[some]
         if how == "nearest":
@@ -319,7 +319,7 @@ class SimilarityGraph:
         return graph
 
     @cached_property
-    def _positive(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+    def positive_rows(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.float32]]:
         """`indptr`, `indices` and `weights` of the edges of positive weight alone."""
         keep = self.weights > 0
         if keep.all():

@@ -2,8 +2,8 @@
 
 Decided once, for whatever a folder of photos holds:
 
-- the EXIF orientation is applied, so that pictures stand upright; where the EXIF data is damaged (Pillow's own
-  `exif_transpose` fails there) the picture is taken as it is stored;
+- the EXIF orientation is applied, so that pictures stand upright (not by Pillow's `exif_transpose`, which rewrites the
+  EXIF data and fails on some damage that does the picture no harm);
 - gray, palette and CMYK images become RGB, and an alpha channel is dropped, as torchvision's `ImageFolder` does;
 - 16-bit gray is scaled to 8 bits (Pillow by itself would turn all above 255 white);
 - 32-bit integers and floats are refused, since no value of theirs is white by convention;
@@ -41,7 +41,7 @@ def decode_image(content: bytes, name: str) -> NDArray[np.uint8]:
         with Image.open(io.BytesIO(content)) as image:
             if image.mode in ("I", "F") and image.format not in ("PNG", "PPM"):  # whose mode I has 16 bits
                 raise ValueError(f"pixels of mode {image.mode} (32 bits) have no defined white; save it with 8 or 16")
-            return np.ascontiguousarray(_upright(_rgb(image), _orientation(image)))
+            return np.ascontiguousarray(_upright(_rgb(image), image.getexif().get(ExifTags.Base.Orientation)))
     except Exception as error:  # on damaged files Pillow's readers raise whatever they stumble over
         raise ImageError(
             f"The image {name} cannot be decoded: {_reason(content, error)}",
@@ -49,16 +49,8 @@ def decode_image(content: bytes, name: str) -> NDArray[np.uint8]:
         ) from error
 
 
-def _orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation; 1, upright, where the EXIF data is damaged: the picture is still whole."""
-    try:
-        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # as above
-        return 1
-
-
-def _upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
-    """Turn (H, W, 3) as the orientation 1 … 8 says (EXIF 2.3, tag 0x0112)."""
+def _upright(pixels: NDArray[np.uint8], orientation: object) -> NDArray[np.uint8]:
+    """Turn (H, W, 3) as the orientation 1 … 8 says (EXIF 2.3, tag 0x0112); leave it if there is none, or another."""
     if orientation in (5, 6, 7, 8):
         pixels = pixels.transpose(1, 0, 2)
     if orientation in (2, 3, 6, 7):

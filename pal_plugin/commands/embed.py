@@ -43,6 +43,7 @@ def add(commands: Any) -> None:
         help="fit a prior that needs it (pca) to this whole split (default: to the images that are embedded)",
     )
     embed.add_argument("--batch-size", type=int, metavar="B", help="images at once (default: 1024; 64 from files)")
+    embed.add_argument("--workers", type=int, default=0, metavar="N", help="processes that read images (default: 0)")
     embed.add_argument("--out", type=Path, metavar="DIR", help="feature store to write (default: the cache)")
     add_json(embed)
     embed.set_defaults(run=_embed)
@@ -59,7 +60,8 @@ def _embed(args: argparse.Namespace) -> int:
         dataset = dataset.subset(args.subset, args.seed)
     prior = ready(made, dataset if args.fit is None else dataset_from_config(data_config(args), args.fit))
     folder = args.out or cached_at(dataset, prior)
-    rows, dimensions = embed(dataset, prior, out=args.out, batch_size=args.batch_size).features.shape
+    store = embed(dataset, prior, out=args.out, batch_size=args.batch_size, num_workers=args.workers)
+    rows, dimensions = store.features.shape
     figures = {"features": str(folder), "rows": rows, "dimensions": dimensions}
     show(figures | {"wall_s": time.perf_counter() - started}, as_json=args.json)
     return 0

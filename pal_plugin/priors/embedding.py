@@ -14,6 +14,7 @@ from pal_plugin.errors import ConfigError, FeatureError
 from pal_plugin.io import cache_folder
 from pal_plugin.priors.base import AnyPrior, Prior, ready
 from pal_plugin.priors.partial import PartialFeatures, alone
+from pal_plugin.priors.reading import read_batches
 from pal_plugin.priors.store import FeatureStore, description, load_features
 from pal_plugin.progress import progress as reported
 
@@ -30,6 +31,7 @@ def embed(
     *,
     out: Path | None = None,
     batch_size: int | None = None,
+    num_workers: int = 0,
     progress: bool = True,
 ) -> FeatureStore:
     """Embed every image of a data set, unaugmented, in order.
@@ -45,6 +47,8 @@ def embed(
         out: a folder to write the store to instead of the cache; what it held is replaced.
         batch_size: images that the prior is given at once; 1024 of an array, 64 of images that are read from disk if
             None.
+        num_workers: processes that read images ahead, for those that are decoded as they are needed; the features do
+            not depend on it.
         progress: report progress on standard error.
 
     Returns:
@@ -53,7 +57,7 @@ def embed(
     Raises:
         FeatureError: the prior gave a wrong shape, a NaN or infinity (its row is named); an embedding of something
             else into the same folder was stopped and not removed; or the disk is full.
-        ConfigError: a batch size below 1.
+        ConfigError: a batch size below 1, or a negative number of processes.
         PalError: what the data set or the prior finds wrong.
     """
     if batch_size is not None and batch_size < 1:
@@ -68,7 +72,7 @@ def embed(
             return load_features(folder, dataset.manifest)
         if batch_size is None:
             batch_size = _ARRAYS_AT_ONCE if isinstance(dataset.images, np.ndarray) else _LAZY_AT_ONCE
-        _embed_all(dataset, prior, folder, batch_size, progress)
+        _embed_all(dataset, prior, folder, batch_size, num_workers, progress)
     return load_features(folder, dataset.manifest)
 
 
@@ -80,13 +84,15 @@ def cached_at(dataset: ImageDataset, prior: Prior) -> Path:
     return cache_folder() / "features" / digest[:32]
 
 
-def _embed_all(dataset: ImageDataset, prior: Prior, folder: Path, batch_size: int, progress: bool) -> None:
+def _embed_all(
+    dataset: ImageDataset, prior: Prior, folder: Path, batch_size: int, num_workers: int, progress: bool
+) -> None:
     info = {"prior": prior.name, "key": prior.key, "image_shape": _image_shape(dataset)}
     made_from = {"data set": dataset.manifest.digest, **info, "batch size": batch_size}
     partial = PartialFeatures(folder, len(dataset), made_from)
     starts = range(partial.rows, len(dataset), batch_size)
-    for start in reported(starts, f"{prior.name} features (batches)") if progress else starts:
-        images = dataset.images[start : start + batch_size]
+    steps = reported(starts, f"{prior.name} features (batches)") if progress else starts
+    for start, images in zip(steps, read_batches(dataset.images, starts, batch_size, num_workers), strict=True):
         batch = prior.embed(images)
         problem = _problem(batch, len(images), partial.dimensions, start)
         if problem:

@@ -85,6 +85,15 @@ def test_the_same_numbers_every_time_and_for_any_number_of_threads(prior):
     assert prior.embed(pictures[:0]).shape == (0, 1280)
 
 
+def test_images_of_different_sizes_are_resized_one_by_one(prior):
+    ragged = [images(1, height, width)[0] for height, width in ((32, 32), (40, 100), (300, 20), (224, 224))]
+    # float32 sums depend on how many images go at once; each alone has its own rounding
+    together = prior.embed(ragged)
+    assert relative(together, np.concatenate([prior.embed(image[None]) for image in ragged])).max() < 1e-5
+    alike = images(4)
+    assert np.array_equal(prior.embed(list(alike)), prior.embed(alike))
+
+
 def test_bfloat16_is_close_to_float32(prior):
     pictures = images(16)
     exact = prior.embed(pictures)

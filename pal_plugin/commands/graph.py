@@ -1,42 +1,179 @@
-"""`pal graph`: build similarity graphs."""
+"""`pal graph`: build similarity graphs, combine them, look at them."""
 
 from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pal_plugin.commands import inspect
-from pal_plugin.commands.options import add_json, show
+from pal_plugin.commands import combine, inspect
+from pal_plugin.commands.options import add_dataset, add_json, data_config, show
+
+if TYPE_CHECKING:
+    from pal_plugin.data.dataset import ImageDataset
+    from pal_plugin.graph import SimilarityGraph
+    from pal_plugin.priors.store import FeatureStore
 
 
 def add(commands: Any) -> None:
     """Add `pal graph` to the commands."""
-    graph = commands.add_parser("graph", help="build a similarity graph")
-    builders = graph.add_subparsers(metavar="BUILDER", required=True)
-    knn = builders.add_parser("knn", help="the exact k nearest neighbours of every sample")
-    knn.add_argument(
-        "--features", type=Path, required=True, metavar="DIR", help="feature store of `pal embed`, or a .npy file"
-    )
-    knn.add_argument("--k", type=int, required=True, metavar="K", help="neighbours of a sample")
-    knn.add_argument("--metric", choices=["euclidean", "cosine"], default="euclidean")
-    knn.add_argument("--include-self", action="store_true", help="count a sample among its own neighbours")
-    knn.add_argument("--out", type=Path, required=True, metavar="DIR", help="graph folder to write")
-    add_json(knn)
-    knn.set_defaults(run=_graph_knn)
-    inspect.add_graph(builders)
+    graph = commands.add_parser("graph", help="build a similarity graph, combine several, or look at one")
+    actions = graph.add_subparsers(metavar="ACTION", required=True)
+    _add_knn(actions)
+    _add_radius(actions)
+    _add_labels(actions)
+    _add_pairs(actions)
+    _add_adjacent(actions)
+    combine.add(actions, _finish)
+    inspect.add_graph(actions)
 
 
-def _graph_knn(args: argparse.Namespace) -> int:
-    from pal_plugin.graph import knn_graph
-    from pal_plugin.priors import load_features
+def _finish(parser: argparse.ArgumentParser, build: Callable[[argparse.Namespace], SimilarityGraph]) -> None:
+    """Add what every builder has, and let the parser run it."""
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="graph folder to write")
+    add_json(parser)
+    parser.set_defaults(run=_run, build=build)
 
+
+def _run(args: argparse.Namespace) -> int:
     started = time.perf_counter()
-    store = load_features(args.features)
-    manifest = store.manifest_reference or None  # a bare .npy names no data set
-    graph = knn_graph(store.features, args.k, metric=args.metric, include_self=args.include_self, manifest=manifest)
+    graph: SimilarityGraph = args.build(args)
     graph.save(args.out)
     figures = {"graph": str(args.out), "nodes": graph.num_nodes, "edges": graph.num_edges}
+    figures["without_edges"] = int((graph.degree == 0).sum())
+    parameters = graph.builder["parameters"]
+    figures |= {name: parameters[name] for name in ("recall", "tau", "must_link", "cannot_link") if name in parameters}
     show(figures | {"wall_s": time.perf_counter() - started}, as_json=args.json)
     return 0
+
+
+def _add_knn(actions: Any) -> None:
+    knn = actions.add_parser("knn", help="the k nearest neighbours of every sample")
+    _add_features(knn)
+    knn.add_argument("--k", type=int, required=True, metavar="K", help="neighbours of a sample")
+    knn.add_argument("--include-self", action="store_true", help="count a sample among its own neighbours")
+    knn.add_argument(
+        "--engine",
+        default="auto",
+        metavar="NAME",
+        help="auto (default): exact below 100,000 samples, approximate from there on, with its recall measured; "
+        "faiss (exact), faiss_ivf, faiss_hnsw, or one that a plugin adds",
+    )
+    _finish(knn, _knn)
+
+
+def _add_radius(actions: Any) -> None:
+    radius = actions.add_parser("radius", help="all samples within the distance tau of each other")
+    _add_features(radius)
+    radius.add_argument(
+        "--tau",
+        type=_tau,
+        required=True,
+        metavar="TAU",
+        help="a distance (one minus the cosine for --metric cosine), or adaptive: the one within which half of the "
+        "samples have K others",
+    )
+    radius.add_argument("--k", type=int, default=4, metavar="K", help="of the adaptive tau (default: 4)")
+    radius.add_argument("--max-neighbours", type=int, metavar="M", help="keep the M nearest of each (default: all)")
+    _finish(radius, _radius)
+
+
+def _add_labels(actions: Any) -> None:
+    labels = actions.add_parser("labels", help="others of the same class: the bound for any prior's neighbours")
+    _add_part(labels)
+    labels.add_argument("--k", type=int, required=True, metavar="K", help="others of a sample, drawn at random")
+    labels.add_argument("--draw-seed", type=int, default=0, metavar="S", help="which others (default: 0)")
+    _finish(labels, _labels)
+
+
+def _add_pairs(actions: Any) -> None:
+    pairs = actions.add_parser("pairs", help="the pairs that a CSV or Parquet file lists")
+    pairs.add_argument(
+        "pairs",
+        type=Path,
+        metavar="FILE",
+        help="columns id_a,id_b or index_a,index_b, and optionally relation (must-link, cannot-link) and weight",
+    )
+    _add_part(pairs)
+    _finish(pairs, _pairs)
+
+
+def _add_adjacent(actions: Any) -> None:
+    adjacent = actions.add_parser("adjacent", help="frames next to each other in a sequence, told by the samples' ids")
+    _add_part(adjacent)
+    adjacent.add_argument("--window", type=int, default=1, metavar="W", help="frames before and after (default: 1)")
+    _finish(adjacent, _adjacent)
+
+
+def _add_features(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--features", type=Path, required=True, metavar="DIR", help="feature store of `pal embed`, or a .npy file"
+    )
+    parser.add_argument("--metric", choices=["euclidean", "cosine"], default="euclidean")
+
+
+def _add_part(parser: argparse.ArgumentParser) -> None:
+    add_dataset(parser, required=True)
+    parser.add_argument("--split", choices=["train", "val", "test"], default="train")
+    parser.add_argument("--subset", type=int, metavar="N", help="a stratified sample of N images")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the sample (default: 0)")
+
+
+def _tau(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text  # radius_graph knows the words
+
+
+def _features(args: argparse.Namespace) -> tuple[FeatureStore, dict[str, Any] | None]:
+    from pal_plugin.priors import load_features
+
+    store = load_features(args.features)
+    return store, store.manifest_reference or None  # a bare .npy names no data set
+
+
+def _dataset(args: argparse.Namespace) -> ImageDataset:
+    from pal_plugin.data import dataset_from_config
+
+    dataset = dataset_from_config(data_config(args), args.split)
+    return dataset if args.subset is None else dataset.subset(args.subset, args.seed)
+
+
+def _knn(args: argparse.Namespace) -> SimilarityGraph:
+    from pal_plugin.graph import knn_graph
+
+    store, manifest = _features(args)
+    options = {"metric": args.metric, "include_self": args.include_self, "engine": args.engine}
+    return knn_graph(store.features, args.k, **options, manifest=manifest)
+
+
+def _radius(args: argparse.Namespace) -> SimilarityGraph:
+    from pal_plugin.graph import radius_graph
+
+    store, manifest = _features(args)
+    options = {"metric": args.metric, "k": args.k, "max_neighbours": args.max_neighbours}
+    return radius_graph(store.features, args.tau, **options, manifest=manifest)
+
+
+def _labels(args: argparse.Namespace) -> SimilarityGraph:
+    from pal_plugin.graph import label_graph
+
+    dataset = _dataset(args)
+    return label_graph(dataset.labels, args.k, seed=args.draw_seed, manifest=dataset.manifest)
+
+
+def _pairs(args: argparse.Namespace) -> SimilarityGraph:
+    from pal_plugin.graph import pairs_graph
+
+    dataset = _dataset(args)
+    return pairs_graph(args.pairs, dataset.ids, dataset.manifest)
+
+
+def _adjacent(args: argparse.Namespace) -> SimilarityGraph:
+    from pal_plugin.graph import adjacent_graph
+
+    dataset = _dataset(args)
+    return adjacent_graph(dataset.ids, args.window, dataset.manifest)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from pal_plugin.data import ImageDataset, load_dataset
+from pal_plugin.data import ImageDataset, dataset_from_config
 from pal_plugin.launch import compose
 from reproductions.gps_ssl.names import BASELINE, PAPER
 from reproductions.layout import artifacts
@@ -48,8 +48,4 @@ def config(
 
 def dataset(profile: str, split: str) -> ImageDataset:
     """Return the profile's images, fetched where they are missing: the training subset, or the whole test split."""
-    cfg = compose("simclr", [f"profile={profile}"])
-    root = None if cfg.data.root is None else Path(cfg.data.root)
-    images = load_dataset(cfg.data.dataset, split, root=root)
-    wanted = cfg.data.subset
-    return images if split == "test" or wanted is None else images.subset(wanted, cfg.data.subset_seed)
+    return dataset_from_config(compose("simclr", [f"profile={profile}"]).data, split)

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pal_plugin.errors import GraphError, ManifestError
-from pal_plugin.graph.similarity import SimilarityGraph, spread
+from pal_plugin.graph.rows import spread
+from pal_plugin.graph.similarity import SimilarityGraph
 
 Longs: TypeAlias = npt.NDArray[np.int64]
 Doubles: TypeAlias = npt.NDArray[np.float64]

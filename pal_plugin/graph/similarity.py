@@ -16,6 +16,7 @@ import numpy.typing as npt
 from pal_plugin.arrays import AnyArray
 from pal_plugin.errors import ConfigError, GraphError
 from pal_plugin.graph import disk
+from pal_plugin.graph.rows import integers, spread, weighted
 from pal_plugin.registry import near_matches
 
 if TYPE_CHECKING:
@@ -189,7 +190,7 @@ class SimilarityGraph:
         elif how == "furthest":
             edges = last
         elif how == "weighted":
-            edges = _weighted(weights, first, last, uniform)
+            edges = weighted(weights, first, last, uniform)
         else:
             edges = first + (uniform * (last + 1 - first)).astype(np.int64)
         drawn = np.full(chosen.shape, -1, dtype=np.int64)
@@ -260,7 +261,7 @@ class SimilarityGraph:
         Raises:
             GraphError: an edge leaves or leads outside [0, n), comes twice, or has a weight that is not finite.
         """
-        sources, targets = (_integers(name, ends) for name, ends in (("rows", rows), ("cols", cols)))
+        sources, targets = (integers(name, ends) for name, ends in (("rows", rows), ("cols", cols)))
         values = np.ones(sources.size) if weights is None else np.asarray(weights, dtype=np.float64)
         if not sources.shape == targets.shape == values.shape:
             raise GraphError(
@@ -334,7 +335,7 @@ class SimilarityGraph:
         return slice(int(indptr[node]), int(indptr[node + 1]))
 
     def _nodes(self, nodes: npt.ArrayLike) -> npt.NDArray[np.int64]:
-        chosen = _integers("nodes", nodes)
+        chosen = integers("nodes", nodes)
         if chosen.size and not (chosen.min() >= 0 and chosen.max() < self.num_nodes):
             raise GraphError(
                 f"The nodes span [{chosen.min()}, {chosen.max()}], outside [0, {self.num_nodes})",
@@ -363,21 +364,6 @@ def reference_of(manifest: Mapping[str, Any] | Manifested | None) -> dict[str, A
     return dict(manifest) if isinstance(manifest, Mapping) else manifest.reference()
 
 
-def _weighted(
-    weights: npt.NDArray[np.float32],
-    first: npt.NDArray[np.int64],
-    last: npt.NDArray[np.int64],
-    u: npt.NDArray[np.float64],
-) -> npt.NDArray[np.int64]:
-    """Return, for each range of edges [first, last], the edge at the share u of the range's total weight."""
-    owner, edges = spread(last + 1 - first, first)
-    values = weights[edges].astype(np.float64)
-    shares = np.cumsum(values / np.bincount(owner, values, minlength=first.size)[owner])  # each range adds one
-    place = np.searchsorted(shares, np.arange(first.size) + u, side="right")
-    begin = np.cumsum(last + 1 - first) - (last + 1 - first)
-    return np.asarray(np.clip(first + place - begin, first, last))  # rounding may not lead into another range
-
-
 def _frozen(name: str, array: AnyArray, dtype: type[np.generic]) -> AnyArray:
     if not isinstance(array, np.ndarray) or array.dtype != dtype or array.ndim != 1:
         found = f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
@@ -386,19 +372,3 @@ def _frozen(name: str, array: AnyArray, dtype: type[np.generic]) -> AnyArray:
         array = array.copy()
         array.flags.writeable = False
     return array
-
-
-def _integers(name: str, values: npt.ArrayLike) -> npt.NDArray[np.int64]:
-    array = np.asarray(values)
-    if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
-        raise GraphError(
-            f"{name} must be a vector of integers, found {array.dtype} of shape {array.shape}", "Correct it"
-        )
-    return array.astype(np.int64)
-
-
-def spread(counts: npt.NDArray[np.int64], starts: npt.NDArray[np.int64]) -> tuple[AnyArray, AnyArray]:
-    """Return, for ranges of `counts` numbers from `starts` on, (the range that each number is in, the numbers)."""
-    owner = np.repeat(np.arange(counts.size), counts)
-    offset = np.arange(owner.size) - np.repeat(np.cumsum(counts) - counts, counts)
-    return owner, starts[owner] + offset

@@ -51,6 +51,8 @@ class PartialFeatures:
         self._recorded_at = -np.inf
         if (self.folder / "partial.json").exists():
             self._continue()
+        else:
+            self.discard()  # killed before the first rows were safe
 
     def append(self, features: npt.NDArray[np.float32]) -> None:
         """Add (B, D) rows.
@@ -111,6 +113,9 @@ class PartialFeatures:
                 f"Go on with what it was begun with, delete that folder, or write elsewhere than to {self._target}",
             )
         self._cut(rows, dimensions, mend)
+        for path in self.folder.iterdir():
+            if path.name not in ("features.npy", "partial.json"):  # a record that a kill left half-written
+                path.unlink()
         self.rows, self.dimensions = rows, dimensions
 
     def _cut(self, rows: int, dimensions: int, mend: str) -> None:

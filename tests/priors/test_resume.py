@@ -130,9 +130,20 @@ def test_rows_beyond_the_record_are_made_again(digits, stopped, tmp_path):
     os.truncate(partial / "features.npy", 128 + 4 * 192 * record["rows"])
     with (partial / "features.npy").open("ab") as file:
         file.write(b"\xff" * 1234)  # half a batch, as a kill leaves it
+    (partial / ".partial.json.abc.tmp").write_text("{")  # and half a record
     embed(digits, Stopped(), out=stopped, batch_size=50)
+    assert names(stopped) == sorted(FILES)
     embed(digits, Stopped(), out=tmp_path / "whole", batch_size=50)
     assert contents(stopped) == contents(tmp_path / "whole")
+
+
+def test_killed_before_the_first_record(digits, tmp_path):
+    partial = tmp_path / ".features.partial"
+    partial.mkdir()
+    (partial / "features.npy").write_bytes(b"half")
+    (partial / ".partial.json.abc.tmp").write_text("{")
+    embed(digits, Stopped(), out=tmp_path / "features", batch_size=50)
+    assert names(tmp_path / "features") == sorted(FILES)
 
 
 def test_killed_after_the_last_row(digits, tmp_path):

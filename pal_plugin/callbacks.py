@@ -69,6 +69,29 @@ class Checkpoints(Callback):
         trainer.save_checkpoint(self.path, weights_only=False)  # with optimiser and loops
 
 
+class GraphRefresh(Callback):
+    """Builds the graph anew from the network in training, after every n-th epoch but the last.
+
+    It has to come before `Checkpoints`: a checkpoint at the end of an epoch holds the graph of the next.
+
+    Args:
+        every_n_epochs: n.
+    """
+
+    def __init__(self, every_n_epochs: int) -> None:
+        self.every_n_epochs = every_n_epochs
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Refresh the graph where it is time, and say how much of it changed."""
+        done = trainer.current_epoch + 1
+        if done % self.every_n_epochs or done == trainer.max_epochs:
+            return
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        new = data.refresh(pl_module.backbone)
+        if trainer.is_global_zero:
+            _say(f"graph refreshed after epoch {done}: {100 * new:.0f} % of its {data.graph.num_edges} edges are new")
+
+
 class ProgressLines(Callback):
     """Says after a few steps how long the run will take, then a line an interval: for logs and pipes.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 import sys
@@ -11,29 +12,28 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningDataModule, Trainer, seed_everything
+from lightning.pytorch import Trainer, seed_everything
 from lightning.pytorch.callbacks import LearningRateMonitor, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger
 from lightning.pytorch.strategies import DDPStrategy
 from omegaconf import DictConfig
-from torch.utils.data import DataLoader
 
-from pal_plugin.callbacks import LAST, AtomicCheckpointIO, Checkpoints, ProgressLines
-from pal_plugin.data import ImageDataset, Policy, eval_loader, load_dataset, pair_loader
-from pal_plugin.errors import CheckpointError, ConfigError, DeviceError
-from pal_plugin.graph import SimilarityGraph, knn_graph
-from pal_plugin.host import host_info, load_checkpoint, parse_cfg
+from pal_plugin.callbacks import AtomicCheckpointIO, Checkpoints, GraphRefresh, ProgressLines
+from pal_plugin.data import ImageDataset, dataset_from_config
+from pal_plugin.datamodule import PairData, labelled, validation_images
+from pal_plugin.errors import ConfigError, DeviceError
+from pal_plugin.graphs import make_graph, refresh_interval, without_edges
+from pal_plugin.host import NEEDS_PAIR_BATCH, host_info, load_checkpoint, parse_cfg
 from pal_plugin.host.config import plain
 from pal_plugin.io import write_json, write_torch
 from pal_plugin.methods import find_method
 from pal_plugin.precision import fast_bfloat16
-from pal_plugin.priors import embed, make_prior
+from pal_plugin.resume import checkpoint_to_resume, run_folder
 
 MODEL = "model.ckpt"
 METRICS = "metrics.json"
-# What two configs of one run may differ in: where it writes and what it says.
-FREE_KEYS = ("run_dir", "resume", "checkpoint", "logger", "name", "data.root", "data.num_workers")
-IDENTITY = ("config", "dataset", "graph")
+# What is logged about labels; without any it is all zeros and ones.
+OF_LABELS = ("train_acc", "train_class_loss", "train_momentum_", "train_nn_acc")
 
 
 def train(cfg: DictConfig) -> dict[str, Any]:
@@ -51,29 +51,50 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     begun = time.monotonic()
     _quieten()
     _check_device(cfg)
-    folder = _run_folder(cfg)
+    find_method(cfg.method)  # before anything is fetched, embedded or written
+    every = refresh_interval(cfg.graph)
+    dataset = dataset_from_config(cfg.data, "train")
+    cfg = with_classes(cfg, dataset)
     module = build(cfg)
-    data = PairData(cfg, pair_batch=module.wants_pair_batch)
-    module.anchor_probe_only = data.graph is not None and not module.wants_pair_batch
+    folder = run_folder(cfg)
+    data = _data(cfg, dataset, module)
     identity: dict[str, Any] = {
         "config": plain(cfg),
-        "dataset": data.dataset.manifest.digest,
+        "dataset": dataset.manifest.digest,
         "graph": None if data.graph is None else data.graph.digest,
     }
-    resume = _checkpoint_to_resume(cfg, identity, folder)
+    resume = checkpoint_to_resume(cfg, identity, folder)
     if resume is not None:
         data.cursor = tuple(load_checkpoint(resume)["cursor"])
-    trainer = make_trainer(cfg, identity, folder)
+    seed_everything(cfg.seed, verbose=False)  # what embedding drew, and whether it was in the cache, must not matter
+    trainer = make_trainer(cfg, identity, folder, validate=data.validation is not None, refresh_every=every)
     _say_what(cfg, data, folder, resume)
     try:
         trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
     except SystemExit as stop:  # what Lightning makes of Ctrl-C
         raise KeyboardInterrupt from stop
-    metrics = _final_metrics(trainer, time.monotonic() - begun)
+    metrics = _final_metrics(trainer, data, time.monotonic() - begun)
     if trainer.is_global_zero:
         export(module, identity["config"], folder / MODEL)
         write_json(folder / METRICS, metrics)
     return {**metrics, "run_dir": str(folder)}
+
+
+def with_classes(cfg: DictConfig, dataset: ImageDataset) -> DictConfig:
+    """Return `cfg` with the data set's number of classes where `data.num_classes` is null: 1 if there are none.
+
+    Raises:
+        ConfigError: `data.num_classes` is smaller than a label.
+    """
+    if cfg.data.num_classes is None:
+        cfg = copy.deepcopy(cfg)
+        cfg.data.num_classes = max(1, dataset.num_classes)
+    if dataset.labels.max() >= cfg.data.num_classes:
+        raise ConfigError(
+            f"data.num_classes is {cfg.data.num_classes}, but {dataset.name} has the label {dataset.labels.max()}",
+            f"Set data.num_classes={dataset.num_classes}, or null",
+        )
+    return cfg
 
 
 def build(cfg: DictConfig) -> Any:
@@ -83,71 +104,21 @@ def build(cfg: DictConfig) -> Any:
     return module if cfg.performance.disable_channel_last else module.to(memory_format=torch.channels_last)
 
 
-class PairData(LightningDataModule):
-    """The images, their graph, and the loaders that the trainer asks for.
+def make_trainer(
+    cfg: DictConfig, identity: dict[str, Any], folder: Path, *, validate: bool, refresh_every: int | None
+) -> Trainer:
+    """Return Lightning's trainer for a run.
 
     Args:
         cfg: a composed config.
-        pair_batch: whether the method takes pair batches.
-
-    Attributes:
-        cursor: the epoch and batch that training starts with.
+        identity: what the run is; see `Checkpoints`.
+        folder: where it writes.
+        validate: whether there are images to validate on.
+        refresh_every: after how many epochs each time the graph is built anew; None for never.
     """
-
-    def __init__(self, cfg: DictConfig, *, pair_batch: bool) -> None:
-        super().__init__()
-        self.cfg = cfg
-        self.pair_batch = pair_batch
-        self.cursor: tuple[int, int] = (0, 0)
-        self.dataset = _load(cfg, "train", cfg.data.subset)
-        self.graph = None if cfg.graph is None else make_graph(cfg.graph, self.dataset)
-
-    def train_dataloader(self) -> DataLoader[Any]:
-        """Return the graph-aware loader of this rank, set to the cursor."""
-        trainer: Any = self.trainer
-        loader = pair_loader(
-            self.dataset,
-            [Policy.from_config(policy) for policy in self.cfg.augmentations],
-            batch_size=self.cfg.optimizer.batch_size,
-            seed=self.cfg.seed,
-            graph=self.graph,
-            pair_batch=self.pair_batch,
-            num_workers=self.cfg.data.num_workers,
-            rank=trainer.global_rank,
-            world_size=trainer.world_size,
-        )
-        sampler: Any = loader.batch_sampler
-        sampler.resume(*self.cursor)
-        return loader
-
-    def val_dataloader(self) -> DataLoader[Any]:
-        """Return the official test split for the online probe: a diagnostic, nothing is chosen by it."""
-        dataset = _load(self.cfg, "test", self.cfg.validation.subset)
-        return eval_loader(dataset, self.cfg.optimizer.batch_size, self.cfg.data.crop_size)
-
-
-def make_graph(graph: DictConfig, dataset: ImageDataset) -> SimilarityGraph:
-    """Load the graph at `graph.path`, or build the k-NN graph that `graph` describes, through the cache.
-
-    Args:
-        graph: the config group `graph`.
-        dataset: the images it is to index.
-
-    Raises:
-        ManifestError: the graph at `graph.path` indexes another data set.
-    """
-    if graph.path is not None:
-        return SimilarityGraph.load(graph.path)
-    features = embed(dataset, make_prior(graph.prior))
-    return knn_graph(
-        features.features, graph.k, metric=graph.metric, include_self=graph.include_self, manifest=dataset.manifest
-    )
-
-
-def make_trainer(cfg: DictConfig, identity: dict[str, Any], folder: Path) -> Trainer:
-    """Return Lightning's trainer for a run in `folder`; for `identity` see `Checkpoints`."""
     bar = sys.stderr.isatty()
     callbacks: list[Any] = [
+        *([GraphRefresh(refresh_every)] if refresh_every else []),
         Checkpoints(folder, identity, **cfg.checkpoint),
         ProgressLines(bar=bar),
         LearningRateMonitor(logging_interval="step"),
@@ -163,7 +134,7 @@ def make_trainer(cfg: DictConfig, identity: dict[str, Any], folder: Path) -> Tra
         max_epochs=cfg.max_epochs,
         accumulate_grad_batches=cfg.accumulate_grad_batches,
         limit_train_batches=cfg.limit_train_batches,
-        limit_val_batches=None if cfg.validation.enabled else 0,
+        limit_val_batches=None if validate else 0,
         check_val_every_n_epoch=cfg.validation.every_n_epochs,
         num_sanity_val_steps=0,  # it would draw from the random state that a resumed run restores
         log_every_n_steps=10,
@@ -171,6 +142,7 @@ def make_trainer(cfg: DictConfig, identity: dict[str, Any], folder: Path) -> Tra
         callbacks=callbacks,
         plugins=[AtomicCheckpointIO()],
         default_root_dir=folder,
+        reload_dataloaders_every_n_epochs=1 if refresh_every else 0,  # workers hold a copy of the graph
         use_distributed_sampler=False,  # our sampler knows its rank
         enable_checkpointing=False,
         enable_model_summary=False,
@@ -184,11 +156,19 @@ def export(module: torch.nn.Module, config: dict[str, Any], path: Path) -> None:
     write_torch(path, {"state_dict": state, "config": config, "host": host_info().kind})
 
 
-def _load(cfg: DictConfig, split: str, subset: int | None) -> ImageDataset:
-    root = None if cfg.data.root is None else Path(cfg.data.root)
-    dataset = load_dataset(cfg.data.dataset, split, root=root)
-    # a subset that is larger than a small data set means all of it
-    return dataset if subset is None or subset >= len(dataset) else dataset.subset(subset, cfg.data.subset_seed)
+def _data(cfg: DictConfig, dataset: ImageDataset, module: Any) -> PairData:
+    graph = None if cfg.graph is None else make_graph(cfg.graph, dataset)
+    pair_batch = module.wants_pair_batch
+    module.anchor_probe_only = graph is not None and not pair_batch
+    if module.anchor_probe_only and module.host_name in NEEDS_PAIR_BATCH:
+        raise ConfigError(
+            f"{cfg.method} mixes up the images of a graph's pairs, which it takes for views of one image",
+            f"Set method=gps_{cfg.method}, or graph=none",
+        )
+    validation, reason = validation_images(cfg, dataset)
+    if reason:
+        print(f"pal train: no validation: {reason}", file=sys.stderr)
+    return PairData(cfg, dataset, graph, validation, pair_batch=pair_batch)
 
 
 def _check_device(cfg: DictConfig) -> None:
@@ -213,56 +193,6 @@ def _precision(cfg: DictConfig) -> Any:
     if fast_bfloat16("cuda" if on_gpu else "cpu"):
         return "bf16-mixed"
     return "16-mixed" if on_gpu else "32-true"
-
-
-def _run_folder(cfg: DictConfig) -> Path:
-    """Return a folder for the run: the named one, or the next free number beside it unless the run goes on there."""
-    wanted = folder = Path(cfg.run_dir)
-    number = 2
-    while cfg.resume is None and (folder / LAST).exists():
-        folder = wanted.with_name(f"{wanted.name}-{number}")
-        number += 1
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def _checkpoint_to_resume(cfg: DictConfig, identity: dict[str, Any], folder: Path) -> Path | None:
-    if cfg.resume is None:
-        return None
-    automatic = cfg.resume == "auto"
-    path = folder / LAST if automatic else Path(cfg.resume)
-    if automatic and not path.exists():
-        return None
-    checkpoint = load_checkpoint(path)
-    if not {*IDENTITY, "cursor", "loops"} <= checkpoint.keys():
-        raise CheckpointError(
-            f"The checkpoint {path} holds no run to go on with", "Name a last.ckpt that pal train wrote"
-        )
-    changed = _differences({key: checkpoint[key] for key in IDENTITY}, identity)
-    if not changed:
-        return path
-    if automatic:
-        print(f"pal train: {path} belongs to another run ({changed[0]}); starting afresh", file=sys.stderr)
-        return None
-    raise CheckpointError(
-        f"The checkpoint {path} belongs to another run: {'; '.join(changed)}",
-        "Give the values that the run had, or start a new run with resume=null",
-    )
-
-
-def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """Return `key: old → new` of all that has to be the same in one run and is not."""
-    before, after = _flat(old), _flat(new)
-    free = tuple(f"config.{key}." for key in FREE_KEYS)
-    keys = sorted(key for key in before.keys() | after.keys() if not f"{key}.".startswith(free))
-    changed = [key for key in keys if before.get(key) != after.get(key)]
-    return [f"{key.removeprefix('config.')}: {before.get(key)} → {after.get(key)}" for key in changed]
-
-
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(value, dict):
-        return {prefix: value}
-    return {k: v for key, part in value.items() for k, v in _flat(part, f"{prefix}.{key}" if prefix else key).items()}
 
 
 def _loggers(cfg: DictConfig, folder: Path) -> list[Logger]:
@@ -292,14 +222,21 @@ def _loggers(cfg: DictConfig, folder: Path) -> list[Logger]:
 def _say_what(cfg: DictConfig, data: PairData, folder: Path, resume: Path | None) -> None:
     images = f"{len(data.dataset)} images of {data.dataset.name}"
     pairs = "no graph" if data.graph is None else f"a graph of {data.graph.num_edges} edges"
+    alone = 0 if data.graph is None else without_edges(data.graph)
+    if alone:
+        pairs += f" ({alone} images without one are paired with themselves)"
     where = f"into {folder}" + ("" if resume is None else f", going on from epoch {data.cursor[0] + 1}")
     chosen = f"profile {cfg.profile} (or profile=debug|smoke|cpu|paper)"
     line = f"pal train: {chosen}: {cfg.method} on {images}, {pairs}, {cfg.max_epochs} epochs, {where}"
     print(line, file=sys.stderr, flush=True)
 
 
-def _final_metrics(trainer: Trainer, wall: float) -> dict[str, Any]:
+def _final_metrics(trainer: Trainer, data: PairData, wall: float) -> dict[str, Any]:
     logged = sorted(trainer.callback_metrics.items())  # what is logged by step and epoch stands there three times
     values = {key: float(value) for key, value in logged if not key.endswith(("_step", "_epoch"))}
+    if not labelled(data.dataset):
+        values = {key: value for key, value in values.items() if not key.startswith(OF_LABELS)}
     finite = {key: value if math.isfinite(value) else None for key, value in values.items()}
-    return {**finite, "epochs": trainer.current_epoch, "steps": trainer.global_step, "wall_s": round(wall, 2)}
+    graph = {} if data.graph is None else {"anchors_without_edges": without_edges(data.graph)}
+    steps = {"epochs": trainer.current_epoch, "steps": trainer.global_step}
+    return {**finite, **graph, **steps, "wall_s": round(wall, 2)}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -11,12 +13,13 @@ import torch
 
 from pal_plugin.errors import ConfigError, DeviceError, ManifestError
 from pal_plugin.graph import SimilarityGraph
-from pal_plugin.host import load_backbone
+from pal_plugin.host import METHODS, host_info, load_backbone
 from pal_plugin.launch import compose, config_names, main
 from pal_plugin.methods import method_names
 from pal_plugin.train import train
 
 PROFILES = ("auto", "debug", "smoke", "cpu", "paper")
+GPS = [name for name in config_names() if name.startswith("gps_")]
 ONE_STEP = ["profile=debug", "data.subset=128", "max_epochs=1", "validation.enabled=false"]
 
 
@@ -34,19 +37,38 @@ def test_composes(name: str, profile: str) -> None:
 
 
 def test_there_is_a_config_for_every_method() -> None:
-    assert {"gps_simclr", "gps_byol", "simclr", "byol"} <= set(config_names())
     assert set(config_names()) <= set(method_names())
+    hosts = {name for name in config_names() if not name.startswith("gps_")}
+    assert {name for name in config_names() if name.startswith("gps_")} == {f"gps_{name}" for name in hosts}
+    assert host_info().kind == "main" or hosts == set(METHODS)
 
 
-@pytest.mark.parametrize("name", config_names())
-def test_trains_one_step(name: str, tmp_path: Path) -> None:
-    metrics = train(compose(name, [*ONE_STEP, f"run_dir={tmp_path}"]))
+@pytest.fixture
+def run_folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder for a run, which may leave 300 MB there."""
+    yield tmp_path / "run"
+    shutil.rmtree(tmp_path / "run", ignore_errors=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", GPS)
+def test_trains_in_debug(name: str, run_folder: Path) -> None:
+    metrics = train(compose(name, ["profile=debug", "data.subset=128", f"run_dir={run_folder}"]))
+    assert (metrics["steps"], metrics["epochs"], metrics["anchors_without_edges"]) == (2, 2, 0)
+    assert all(value is not None for key, value in metrics.items() if "deepcluster" not in key)
+    state = torch.load(run_folder / "model.ckpt", weights_only=True)["state_dict"]
+    assert all(torch.isfinite(value).all() for value in state.values() if value.is_floating_point())
+
+
+@pytest.mark.parametrize("name", sorted(set(config_names()) - set(GPS)))
+def test_trains_one_step(name: str, run_folder: Path) -> None:
+    metrics = train(compose(name, [*ONE_STEP, f"run_dir={run_folder}"]))
     assert metrics["steps"] == 1
-    assert json.loads((tmp_path / "metrics.json").read_text())["steps"] == 1
-    assert list(tmp_path.glob("csv/version_0/metrics.csv"))
-    backbone, cfg = load_backbone(tmp_path / "model.ckpt")
+    assert json.loads((run_folder / "metrics.json").read_text())["steps"] == 1
+    assert list(run_folder.glob("csv/version_0/metrics.csv"))
+    backbone, cfg = load_backbone(run_folder / "model.ckpt")
     assert cfg.method == name
-    saved = torch.load(tmp_path / "model.ckpt", weights_only=True)["state_dict"]
+    saved = torch.load(run_folder / "model.ckpt", weights_only=True)["state_dict"]
     assert torch.equal(saved["backbone.conv1.weight"], backbone.conv1.weight)
 
 
@@ -72,8 +94,40 @@ def test_the_papers_profile_is_the_papers() -> None:
     assert cfg.augmentations[0].horizontal_flip.prob == 0.5
 
 
-def test_both_arms_differ_in_pairs_only() -> None:
-    baseline, gps = compose("simclr", ["augmentation=flip_only"]), compose("gps_simclr")
+@pytest.mark.parametrize(
+    ("name", "lr", "weight_decay", "head"),
+    [
+        ("gps_simclr", 0.4, 1e-4, {"proj_hidden_dim": 2048, "proj_output_dim": 256, "temperature": 0.2}),
+        ("gps_byol", 1.0, 1e-5, {"proj_hidden_dim": 4096, "proj_output_dim": 256, "pred_hidden_dim": 4096}),
+        ("gps_barlow_twins", 0.3, 1e-4, {"proj_hidden_dim": 2048, "proj_output_dim": 2048, "scale_loss": 0.1}),
+        (
+            "gps_vicreg",
+            0.3,
+            1e-4,
+            {"proj_hidden_dim": 2048, "proj_output_dim": 2048}
+            | {"sim_loss_weight": 25.0, "var_loss_weight": 25.0, "cov_loss_weight": 1.0},
+        ),
+        (
+            "gps_nnclr",
+            0.4,
+            1e-5,
+            {"proj_hidden_dim": 2048, "pred_hidden_dim": 4096, "proj_output_dim": 256}
+            | {"temperature": 0.2, "queue_size": 65536},
+        ),
+    ],
+)
+def test_the_five_methods_of_the_paper(name: str, lr: float, weight_decay: float, head: dict[str, float]) -> None:
+    cfg = compose(name, ["profile=paper"])
+    assert dict(cfg.method_kwargs) == head
+    assert (cfg.optimizer.lr, cfg.optimizer.weight_decay, cfg.optimizer.classifier_lr) == (lr, weight_decay, 0.1)
+    assert (cfg.optimizer.name, cfg.optimizer.batch_size, cfg.max_epochs) == ("lars", 256, 200)
+    if name == "gps_byol":
+        assert (cfg.momentum.base_tau, cfg.momentum.final_tau) == (0.99, 1.0)
+
+
+@pytest.mark.parametrize("name", GPS)
+def test_both_arms_differ_in_pairs_only(name: str) -> None:
+    baseline, gps = compose(name.removeprefix("gps_"), ["augmentation=flip_only"]), compose(name)
     differing = {key for key in baseline if baseline[key] != gps[key]}
     assert differing <= {"method", "graph", "name", "run_dir"}
 

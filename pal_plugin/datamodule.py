@@ -1,0 +1,152 @@
+"""The images of a run, their graph, and the loaders that the trainer asks for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningDataModule
+from numpy.typing import NDArray
+from omegaconf import DictConfig
+from torch.utils.data import DataLoader
+
+from pal_plugin.data import ImageDataset, Policy, dataset_from_config, eval_loader, pair_loader
+from pal_plugin.data.sources import available_splits
+from pal_plugin.evaluation import encode
+from pal_plugin.graph import SimilarityGraph
+from pal_plugin.graphs import graph_of_features
+
+_ARRAYS = ("indptr", "indices", "weights")
+
+
+class PairData(LightningDataModule):
+    """The loaders of a run.
+
+    Args:
+        cfg: a composed config.
+        dataset: the training images.
+        graph: where the views' neighbours come from; None pairs every image with itself.
+        validation: labelled images for the online probe.
+        pair_batch: whether the method takes pair batches.
+
+    Attributes:
+        graph: the one of the epoch at hand: `refresh` replaces it.
+        cursor: the epoch and batch that training starts with.
+    """
+
+    def __init__(
+        self,
+        cfg: DictConfig,
+        dataset: ImageDataset,
+        graph: SimilarityGraph | None,
+        validation: ImageDataset | None,
+        *,
+        pair_batch: bool,
+    ) -> None:
+        super().__init__()
+        self.cfg = cfg
+        self.dataset = dataset
+        self.graph = graph
+        self.validation = validation
+        self.pair_batch = pair_batch
+        self.cursor: tuple[int, int] = (0, 0)
+        self._refreshed = False
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Return the graph-aware loader of this rank, set to the cursor."""
+        trainer: Any = self.trainer
+        loader = pair_loader(
+            self.dataset,
+            [Policy.from_config(policy) for policy in self.cfg.augmentations],
+            batch_size=self.cfg.optimizer.batch_size,
+            seed=self.cfg.seed,
+            graph=self.graph,
+            pair_batch=self.pair_batch,
+            draw="uniform" if self.graph is None else self.cfg.graph.get("draw", "uniform"),
+            num_workers=self.cfg.data.num_workers,
+            rank=trainer.global_rank,
+            world_size=trainer.world_size,
+        )
+        sampler: Any = loader.batch_sampler
+        sampler.resume(*max(self.cursor, (trainer.current_epoch, 0)))  # after a refresh loaders are made again
+        return loader
+
+    def val_dataloader(self) -> DataLoader[Any] | list[Any]:
+        """Return the images that the online probe is read on: a diagnostic, nothing is chosen by it."""
+        if self.validation is None:
+            return []
+        return eval_loader(self.validation, self.cfg.optimizer.batch_size, self.cfg.data.crop_size)
+
+    def refresh(self, backbone: torch.nn.Module) -> float:
+        """Build the graph anew from what `backbone` makes of the unaugmented training images.
+
+        The network is read in eval mode and without gradients, so nothing in it changes. Under DDP rank 0, whose
+        BatchNorm statistics are the ones that count, builds the graph for all.
+
+        Returns:
+            The share of its edges that were not there before.
+        """
+        trainer: Any = self.trainer
+        graph: SimilarityGraph | None = None
+        if trainer.is_global_zero:
+            device = str(next(backbone.parameters()).device)
+            batch_size = self.cfg.optimizer.batch_size
+            features = encode(
+                backbone, self.dataset, batch_size=batch_size, device=device, crop_size=self.cfg.data.crop_size
+            )
+            graph = graph_of_features(self.cfg.graph, features, self.dataset)
+        old, self.graph = self.graph, trainer.strategy.broadcast(graph)
+        self._refreshed = True
+        return _share_of_new(old, self.graph)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the refreshed graph, for the checkpoint; one that was never refreshed is built again at a resume."""
+        if self.graph is None or not self._refreshed:
+            return {}
+        return {name: torch.from_numpy(getattr(self.graph, name).copy()) for name in _ARRAYS}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Put a refreshed graph back, before a loader is made."""
+        arrays = {name: state_dict[name].numpy() for name in _ARRAYS}
+        self.graph = SimilarityGraph(**arrays, manifest=self.dataset.manifest.reference())
+        self._refreshed = True
+
+
+def validation_images(cfg: DictConfig, dataset: ImageDataset) -> tuple[ImageDataset | None, str]:
+    """Return the images that the online probe is read on, or why there are none.
+
+    They are those of `val`, where the data set has it or `data.val_fraction` holds it out, else of `test`.
+
+    Args:
+        cfg: a composed config.
+        dataset: the training images, whose labels the probe learns from.
+    """
+    if not cfg.validation.enabled:
+        return None, ""
+    if not labelled(dataset):
+        return None, "the images have no labels"
+    split = next((split for split in ("val", "test") if split in available_splits(cfg.data)), None)
+    if split is None:
+        return None, f"{dataset.name} has neither a val nor a test split (data.val_fraction=0.1 makes one)"
+    images = dataset_from_config(cfg.data, split)
+    if not labelled(images):
+        return None, f"the {split} split has no labels"
+    wanted = cfg.validation.subset
+    # a subset that is larger than a small data set means all of it
+    return images if wanted is None or wanted >= len(images) else images.subset(wanted, cfg.data.subset_seed), ""
+
+
+def labelled(dataset: ImageDataset) -> bool:
+    """Return whether any image has a label."""
+    return bool((dataset.labels >= 0).any())
+
+
+def _share_of_new(old: SimilarityGraph | None, new: SimilarityGraph) -> float:
+    before = np.empty(0, dtype=np.int64) if old is None else _edges(old)
+    return float(np.isin(_edges(new), before, invert=True).mean()) if new.num_edges else 0.0
+
+
+def _edges(graph: SimilarityGraph) -> NDArray[np.int64]:
+    rows = np.repeat(np.arange(graph.num_nodes, dtype=np.int64), graph.degree)
+    return rows * graph.num_nodes + graph.indices

@@ -1,0 +1,100 @@
+"""The graph that a config describes: read from a folder, or built for the data set at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from omegaconf import DictConfig
+
+from pal_plugin.data import ImageDataset
+from pal_plugin.errors import ConfigError
+from pal_plugin.graph import SimilarityGraph, knn_graph, label_graph
+from pal_plugin.priors import embed, make_prior
+from pal_plugin.registry import near_matches
+
+Features = NDArray[np.float32]
+
+
+def make_graph(graph: DictConfig, dataset: ImageDataset) -> SimilarityGraph:
+    """Load the graph at `graph.path`, or build what `graph.builder` names; features come through the cache.
+
+    Args:
+        graph: the config group `graph`.
+        dataset: the images it is to index.
+
+    Raises:
+        ConfigError: no such builder, or it lacks a setting.
+        GraphError: there is no graph at that path, or a builder cannot make one.
+    """
+    if graph.get("path") is not None:
+        return SimilarityGraph.load(graph.path)
+    name = _builder(graph)
+    if name in _OF_FEATURES:
+        return graph_of_features(graph, embed(dataset, make_prior(graph.prior)).features, dataset)
+    return _OF_DATASETS[name](graph, dataset)
+
+
+def graph_of_features(graph: DictConfig, features: Features, dataset: ImageDataset) -> SimilarityGraph:
+    """Build the graph that `graph` describes from the features (N, D) of `dataset`.
+
+    Raises:
+        ConfigError: `graph.builder` does not build from features.
+    """
+    name = _builder(graph)
+    if name not in _OF_FEATURES:
+        raise ConfigError(f"graph.builder={name} builds from no features", f"Choose one of {', '.join(_OF_FEATURES)}")
+    return _OF_FEATURES[name](graph, features, dataset)
+
+
+def refresh_interval(graph: DictConfig | None) -> int | None:
+    """Return after how many epochs each time the graph is to be built anew from the network in training; None: never.
+
+    Raises:
+        ConfigError: an interval below 1, or a graph that is not built from features.
+    """
+    every = None if graph is None else graph.get("refresh_every_n_epochs")
+    if graph is None or every is None:
+        return None
+    if not isinstance(every, int) or every < 1:
+        raise ConfigError(f"graph.refresh_every_n_epochs is {every!r}", "Set it to 1 or more epochs, or to null")
+    if _builder(graph) not in _OF_FEATURES:
+        raise ConfigError(
+            f"A graph of graph.builder={_builder(graph)} cannot be refreshed: it is not built from features",
+            f"Set graph.refresh_every_n_epochs=null, or graph={' or '.join(_OF_FEATURES)}",
+        )
+    return every
+
+
+def without_edges(graph: SimilarityGraph) -> int:
+    """Return how many nodes have no positive edge: such anchors are paired with themselves."""
+    nodes = np.arange(graph.num_nodes)
+    return int((graph.draw_positive(nodes, np.zeros(len(nodes))) < 0).sum())
+
+
+def _builder(graph: DictConfig) -> str:
+    name = graph.get("builder", "file" if "path" in graph and "prior" not in graph else "knn")
+    known = {*_OF_FEATURES, *_OF_DATASETS, "file"}
+    if name not in known:
+        raise ConfigError(f"There is no graph.builder {name!r}", f"Choose another: {near_matches(name, known)}")
+    return str(name)
+
+
+def _knn(graph: DictConfig, features: Features, dataset: ImageDataset) -> SimilarityGraph:
+    return knn_graph(
+        features,
+        graph.k,
+        metric=graph.metric,
+        include_self=graph.include_self,
+        engine=graph.get("engine", "auto"),
+        manifest=dataset.manifest,
+    )
+
+
+def _labels(graph: DictConfig, dataset: ImageDataset) -> SimilarityGraph:
+    return label_graph(dataset.labels, graph.k, seed=graph.get("seed", 0), manifest=dataset.manifest)
+
+
+_OF_FEATURES: Mapping[str, Callable[[DictConfig, Features, ImageDataset], SimilarityGraph]] = {"knn": _knn}
+_OF_DATASETS: Mapping[str, Callable[[DictConfig, ImageDataset], SimilarityGraph]] = {"labels": _labels}

@@ -1,0 +1,78 @@
+"""Where a run writes, and whether it goes on from a checkpoint that is there."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from pal_plugin.callbacks import LAST
+from pal_plugin.errors import CheckpointError
+from pal_plugin.host import load_checkpoint
+
+# What two configs of one run may differ in: where it writes and what it says.
+FREE_KEYS = ("run_dir", "resume", "checkpoint", "logger", "name", "data.root", "data.num_workers")
+IDENTITY = ("config", "dataset", "graph")
+
+
+def run_folder(cfg: DictConfig) -> Path:
+    """Return a folder for the run: the named one, or the next free number beside it unless the run goes on there."""
+    wanted = folder = Path(cfg.run_dir)
+    number = 2
+    while cfg.resume is None and (folder / LAST).exists():
+        folder = wanted.with_name(f"{wanted.name}-{number}")
+        number += 1
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def checkpoint_to_resume(cfg: DictConfig, identity: dict[str, Any], folder: Path) -> Path | None:
+    """Return the checkpoint that `cfg.resume` names, or None to start afresh.
+
+    Args:
+        cfg: a composed config.
+        identity: what the run is, as in `Checkpoints`.
+        folder: the run's folder, where `resume=auto` looks.
+
+    Raises:
+        CheckpointError: it cannot be read, is no checkpoint of ours, or belongs to another run (which `auto` says in
+            one line instead).
+    """
+    if cfg.resume is None:
+        return None
+    automatic = cfg.resume == "auto"
+    path = folder / LAST if automatic else Path(cfg.resume)
+    if automatic and not path.exists():
+        return None
+    checkpoint = load_checkpoint(path)
+    if not {*IDENTITY, "cursor", "loops"} <= checkpoint.keys():
+        raise CheckpointError(
+            f"The checkpoint {path} holds no run to go on with", "Name a last.ckpt that pal train wrote"
+        )
+    changed = _differences({key: checkpoint[key] for key in IDENTITY}, identity)
+    if not changed:
+        return path
+    if automatic:
+        print(f"pal train: {path} belongs to another run ({changed[0]}); starting afresh", file=sys.stderr)
+        return None
+    raise CheckpointError(
+        f"The checkpoint {path} belongs to another run: {'; '.join(changed)}",
+        "Give the values that the run had, or start a new run with resume=null",
+    )
+
+
+def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """Return `key: old → new` of all that has to be the same in one run and is not."""
+    before, after = _flat(old), _flat(new)
+    free = tuple(f"config.{key}." for key in FREE_KEYS)
+    keys = sorted(key for key in before.keys() | after.keys() if not f"{key}.".startswith(free))
+    changed = [key for key in keys if before.get(key) != after.get(key)]
+    return [f"{key.removeprefix('config.')}: {before.get(key)} → {after.get(key)}" for key in changed]
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(value, dict):
+        return {prefix: value}
+    return {k: v for key, part in value.items() for k, v in _flat(part, f"{prefix}.{key}" if prefix else key).items()}

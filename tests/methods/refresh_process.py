@@ -1,0 +1,48 @@
+"""One rank of a run with a refreshed graph, started by the tests in a process of its own.
+
+`ARGS`: rank, port, overrides, out. Writes `{"graphs": digest of each epoch, "statistics"}` to `out/rank.<rank>`.
+"""
+
+import os
+from typing import Any
+
+import torch
+
+from pal_plugin.datamodule import PairData
+from pal_plugin.launch import compose
+
+ARGS: dict[str, Any] = globals()["ARGS"]
+
+rank = ARGS["rank"]
+os.environ |= {
+    "MASTER_ADDR": "127.0.0.1",
+    "MASTER_PORT": str(ARGS["port"]),
+    "WORLD_SIZE": "2",
+    "NODE_RANK": "0",
+    "LOCAL_RANK": str(rank),
+    "RANK": str(rank),
+    "PAL_CACHE": f"{ARGS['out']}/cache.{rank}",
+}
+graphs: list[str] = []
+statistics: list[torch.Tensor] = []
+loader, refresh = PairData.train_dataloader, PairData.refresh
+
+
+def remember(data: PairData) -> Any:
+    assert data.graph is not None
+    graphs.append(data.graph.digest)
+    return loader(data)
+
+
+def look(data: PairData, backbone: Any) -> float:
+    statistics.append(backbone.bn1.running_mean.clone())
+    return refresh(data, backbone)
+
+
+PairData.train_dataloader = remember  # type: ignore[method-assign]
+PairData.refresh = look  # type: ignore[method-assign]
+
+from pal_plugin.train import train  # noqa: E402
+
+train(compose("gps_simclr", [*ARGS["overrides"], f"run_dir={ARGS['out']}/run.{rank}"]))
+torch.save({"graphs": graphs, "statistics": statistics[0]}, f"{ARGS['out']}/rank.{rank}")

@@ -1,0 +1,145 @@
+"""Training on data sets of every kind: without labels, without a split to validate on, with classes to be asked for."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from pal_plugin.data import ImageDataset, load_digits
+from pal_plugin.data.sources import SOURCES, Source
+from pal_plugin.datamodule import validation_images
+from pal_plugin.errors import ConfigError
+from pal_plugin.graph import SimilarityGraph
+from pal_plugin.graphs import make_graph
+from pal_plugin.launch import compose
+from pal_plugin.train import train, with_classes
+
+SMALL = [
+    "profile=debug",
+    "data.subset=32",
+    "data.num_classes=null",
+    "optimizer.batch_size=16",
+    "max_epochs=1",
+    "method_kwargs.proj_hidden_dim=16",
+    "method_kwargs.proj_output_dim=8",
+]
+Offer = Callable[..., None]
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PAL_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def offer(monkeypatch: pytest.MonkeyPatch) -> Offer:
+    """Offer the digits under a name of their own, changed as the test wants, with the splits that it wants."""
+
+    def add(name: str, splits: tuple[str, ...], labels: Callable[[Any], Any], classes: int) -> None:
+        def load(split: str, _root: Path, _options: Any) -> ImageDataset:
+            digits = load_digits("train" if split == "train" else "test")
+            names = digits.class_names[:classes]
+            return dataclasses.replace(digits, name=name, split=split, labels=labels(digits.labels), class_names=names)
+
+        monkeypatch.setitem(SOURCES, name, Source(load, lambda _root, _options: splits))
+
+    return add
+
+
+def unlabelled(labels: Any) -> Any:
+    return np.full_like(labels, -1)
+
+
+@pytest.mark.parametrize("method", ["gps_simclr", "gps_byol", "gps_nnclr"])
+def test_images_without_labels(
+    method: str, offer: Offer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    offer("photos", ("train",), unlabelled, 0)
+    predictor = [] if method == "gps_simclr" else ["method_kwargs.pred_hidden_dim=16"]
+    momentum = ["momentum.classifier=true", "++knn_eval.enabled=true"]
+    overrides = [*SMALL, *predictor, *momentum, "data.dataset=photos", f"run_dir={tmp_path / 'run'}"]
+    metrics = train(compose(method, overrides))
+    assert "no validation: the images have no labels" in capsys.readouterr().err
+    assert not {key for key in metrics if key.startswith(("val_", "train_acc", "train_class", "train_nn", "train_mom"))}
+    assert all(value is not None for value in metrics.values())
+    saved = torch.load(tmp_path / "run" / "model.ckpt", weights_only=True)
+    assert saved["config"]["data"]["num_classes"] == 1
+    assert saved["state_dict"]["classifier.weight"].shape[0] == 1
+    assert all(torch.isfinite(value).all() for value in saved["state_dict"].values())
+
+
+def test_one_class(offer: Offer, tmp_path: Path) -> None:
+    offer("one", ("train", "test"), np.zeros_like, 1)
+    metrics = train(compose("gps_simclr", [*SMALL, "data.dataset=one", f"run_dir={tmp_path / 'run'}"]))
+    assert metrics["val_acc1"] == 100
+    assert metrics["train_class_loss"] == 0
+
+
+def test_no_split_to_validate_on(offer: Offer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    offer("train_only", ("train",), lambda labels: labels, 10)
+    metrics = train(compose("simclr", [*SMALL, "data.dataset=train_only", f"run_dir={tmp_path / 'run'}"]))
+    assert "no validation: train_only has neither a val nor a test split" in capsys.readouterr().err
+    assert "train_acc1" in metrics
+    assert "val_acc1" not in metrics
+
+
+def test_the_probe_is_read_on_val_where_there_is_one(offer: Offer) -> None:
+    cfg = compose("simclr", ["profile=debug", "validation.subset=50"])
+    dataset = load_digits("train")
+    images, reason = validation_images(cfg, dataset)
+    assert (images is not None and images.split, len(images or ()), reason) == ("test", 50, "")
+    cfg = compose("simclr", ["profile=debug", "++data.val_fraction=0.25"])
+    images, _ = validation_images(cfg, dataset)
+    assert images is not None
+    assert (images.split, len(images)) == ("val", round(len(dataset) * 0.25))
+    assert validation_images(compose("simclr", ["validation.enabled=false"]), dataset) == (None, "")
+    offer("half", ("train", "test"), unlabelled, 10)
+    _, reason = validation_images(compose("simclr", ["profile=debug", "data.dataset=half"]), dataset)
+    assert reason == "the test split has no labels"
+
+
+def test_classes_are_asked_of_the_data_set() -> None:
+    dataset = load_digits("train")
+    cfg = compose("simclr", ["profile=debug", "data.num_classes=null"])
+    assert with_classes(cfg, dataset).data.num_classes == 10
+    assert cfg.data.num_classes is None  # the config that was handed in is left alone
+    with pytest.raises(ConfigError, match=r"num_classes is 5, but digits has the label 9.*num_classes=10"):
+        with_classes(compose("simclr", ["profile=debug", "data.num_classes=5"]), dataset)
+
+
+def test_images_without_edges_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    nodes = np.arange(2, 32)
+    SimilarityGraph.from_edges(32, nodes, nodes[::-1]).save(tmp_path / "graph")
+    run = [*SMALL, "graph=file", f"graph.path={tmp_path / 'graph'}", f"run_dir={tmp_path / 'run'}"]
+    with pytest.warns(RuntimeWarning, match="2 of 32 samples have no positive edge"):
+        metrics = train(compose("gps_simclr", run))
+    assert metrics["anchors_without_edges"] == 2
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["anchors_without_edges"] == 2
+    assert "a graph of 30 edges (2 images without one are paired with themselves)" in capsys.readouterr().err
+
+
+def test_plain_methods_that_would_mix_up_a_pair(tmp_path: Path) -> None:
+    run = [*SMALL, "graph=knn", "method_kwargs.num_prototypes=[5]", f"run_dir={tmp_path / 'run'}"]
+    with pytest.raises(ConfigError, match=r"deepclusterv2 mixes up.*method=gps_deepclusterv2"):
+        train(compose("deepclusterv2", run))
+
+
+def test_graphs_by_their_builder(tmp_path: Path) -> None:
+    dataset = load_digits("train").subset(64, 0)
+    k3 = make_graph(compose("gps_simclr", ["profile=debug", "graph.k=3"]).graph, dataset)
+    assert (k3.num_edges, k3.builder["name"]) == (192, "knn")
+    labels = make_graph(compose("gps_simclr", ["++graph.builder=labels"]).graph, dataset)
+    assert labels.builder["name"] == "labels"
+    assert (dataset.labels[labels.indices] == np.repeat(dataset.labels, labels.degree)).all()
+    k3.save(tmp_path / "graph")
+    again = make_graph(compose("gps_simclr", ["graph=file", f"graph.path={tmp_path / 'graph'}"]).graph, dataset)
+    assert again.digest == k3.digest
+    with pytest.raises(ConfigError, match="no graph.builder 'lables'.*did you mean labels"):
+        make_graph(compose("gps_simclr", ["++graph.builder=lables"]).graph, dataset)

@@ -63,7 +63,7 @@ class PairData(LightningDataModule):
             seed=self.cfg.seed,
             graph=self.graph,
             pair_batch=self.pair_batch,
-            draw="uniform" if self.graph is None else self.cfg.graph.get("draw", "uniform"),
+            draw="uniform" if self.graph is None else self.cfg.graph.draw,
             num_workers=self.cfg.data.num_workers,
             rank=trainer.global_rank,
             world_size=trainer.world_size,

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from pal_plugin.data import ImageDataset
 from pal_plugin.errors import ConfigError
-from pal_plugin.graph import SimilarityGraph, knn_graph, label_graph
+from pal_plugin.graph import SimilarityGraph, adjacent_graph, knn_graph, label_graph, pairs_graph, radius_graph
 from pal_plugin.priors import embed, make_prior
 from pal_plugin.registry import near_matches
 
@@ -31,6 +31,8 @@ def make_graph(graph: DictConfig, dataset: ImageDataset) -> SimilarityGraph:
     if graph.get("path") is not None:
         return SimilarityGraph.load(graph.path)
     name = _builder(graph)
+    if name == "file":
+        raise ConfigError("graph=file names no graph", "Set graph.path to a folder that `pal graph` wrote")
     if name in _OF_FEATURES:
         return graph_of_features(graph, embed(dataset, make_prior(graph.prior)).features, dataset)
     return _OF_DATASETS[name](graph, dataset)
@@ -74,11 +76,11 @@ def without_edges(graph: SimilarityGraph) -> int:
 
 
 def _builder(graph: DictConfig) -> str:
-    name = graph.get("builder", "file" if "path" in graph and "prior" not in graph else "knn")
+    name = str(graph.builder)
     known = {*_OF_FEATURES, *_OF_DATASETS, "file"}
     if name not in known:
         raise ConfigError(f"There is no graph.builder {name!r}", f"Choose another: {near_matches(name, known)}")
-    return str(name)
+    return name
 
 
 def _knn(graph: DictConfig, features: Features, dataset: ImageDataset) -> SimilarityGraph:
@@ -87,14 +89,40 @@ def _knn(graph: DictConfig, features: Features, dataset: ImageDataset) -> Simila
         graph.k,
         metric=graph.metric,
         include_self=graph.include_self,
-        engine=graph.get("engine", "auto"),
+        engine=graph.engine,
+        manifest=dataset.manifest,
+    )
+
+
+def _radius(graph: DictConfig, features: Features, dataset: ImageDataset) -> SimilarityGraph:
+    return radius_graph(
+        features,
+        graph.tau,
+        metric=graph.metric,
+        k=graph.k,
+        max_neighbours=graph.max_neighbours,
         manifest=dataset.manifest,
     )
 
 
 def _labels(graph: DictConfig, dataset: ImageDataset) -> SimilarityGraph:
-    return label_graph(dataset.labels, graph.k, seed=graph.get("seed", 0), manifest=dataset.manifest)
+    return label_graph(dataset.labels, graph.k, seed=graph.seed, manifest=dataset.manifest)
 
 
-_OF_FEATURES: Mapping[str, Callable[[DictConfig, Features, ImageDataset], SimilarityGraph]] = {"knn": _knn}
-_OF_DATASETS: Mapping[str, Callable[[DictConfig, ImageDataset], SimilarityGraph]] = {"labels": _labels}
+def _pairs(graph: DictConfig, dataset: ImageDataset) -> SimilarityGraph:
+    return pairs_graph(graph.pairs, dataset.ids, manifest=dataset.manifest)
+
+
+def _adjacent(graph: DictConfig, dataset: ImageDataset) -> SimilarityGraph:
+    return adjacent_graph(dataset.ids, graph.window, manifest=dataset.manifest)
+
+
+_OF_FEATURES: Mapping[str, Callable[[DictConfig, Features, ImageDataset], SimilarityGraph]] = {
+    "knn": _knn,
+    "radius": _radius,
+}
+_OF_DATASETS: Mapping[str, Callable[[DictConfig, ImageDataset], SimilarityGraph]] = {
+    "labels": _labels,
+    "pairs": _pairs,
+    "adjacent": _adjacent,
+}

@@ -58,16 +58,16 @@ def unlabelled(labels: Any) -> Any:
 
 
 @pytest.mark.parametrize("method", ["gps_simclr", "gps_byol", "gps_nnclr"])
-def test_images_without_labels(
-    method: str, offer: Offer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_images_without_labels(method: str, offer: Offer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     offer("photos", ("train",), unlabelled, 0)
     predictor = [] if method == "gps_simclr" else ["method_kwargs.pred_hidden_dim=16"]
     momentum = ["momentum.classifier=true", "++knn_eval.enabled=true"]
     overrides = [*SMALL, *predictor, *momentum, "data.dataset=photos", f"run_dir={tmp_path / 'run'}"]
     metrics = train(compose(method, overrides))
     assert "no validation: the images have no labels" in capsys.readouterr().err
-    assert not {key for key in metrics if key.startswith(("val_", "train_acc", "train_class", "train_nn", "train_mom"))}
+    assert not {
+        key for key in metrics if key.startswith(("val_", "train_acc", "train_class", "train_nn_acc", "train_mom"))
+    }
     assert all(value is not None for value in metrics.values())
     saved = torch.load(tmp_path / "run" / "model.ckpt", weights_only=True)
     assert saved["config"]["data"]["num_classes"] == 1
@@ -133,13 +133,38 @@ def test_plain_methods_that_would_mix_up_a_pair(tmp_path: Path) -> None:
 
 def test_graphs_by_their_builder(tmp_path: Path) -> None:
     dataset = load_digits("train").subset(64, 0)
-    k3 = make_graph(compose("gps_simclr", ["profile=debug", "graph.k=3"]).graph, dataset)
+
+    def made(*overrides: str) -> SimilarityGraph:
+        return make_graph(compose("gps_simclr", ["profile=debug", *overrides]).graph, dataset)
+
+    k3 = made("graph.k=3")
     assert (k3.num_edges, k3.builder["name"]) == (192, "knn")
-    labels = make_graph(compose("gps_simclr", ["++graph.builder=labels"]).graph, dataset)
-    assert labels.builder["name"] == "labels"
-    assert (dataset.labels[labels.indices] == np.repeat(dataset.labels, labels.degree)).all()
     k3.save(tmp_path / "graph")
-    again = make_graph(compose("gps_simclr", ["graph=file", f"graph.path={tmp_path / 'graph'}"]).graph, dataset)
-    assert again.digest == k3.digest
-    with pytest.raises(ConfigError, match="no graph.builder 'lables'.*did you mean labels"):
-        make_graph(compose("gps_simclr", ["++graph.builder=lables"]).graph, dataset)
+    assert made("graph=file", f"graph.path={tmp_path / 'graph'}").digest == k3.digest
+    assert made(f"graph.path={tmp_path / 'graph'}").digest == k3.digest
+    labels = made("graph=labels")
+    assert (dataset.labels[labels.indices] == np.repeat(dataset.labels, labels.degree)).all()
+    assert made("graph=radius").builder["parameters"]["rule"] == "adaptive"
+    assert made("graph=adjacent").builder["name"] == "adjacent"
+    (tmp_path / "pairs.csv").write_text(f"id_a,id_b\n{dataset.ids[5]},{dataset.ids[9]}\n")
+    pairs = made("graph=pairs", f"graph.pairs={tmp_path / 'pairs.csv'}")
+    assert (pairs.positives(5).tolist(), pairs.positives(9).tolist(), pairs.num_edges) == ([9], [5], 2)
+
+
+def test_graphs_that_cannot_be_had() -> None:
+    dataset = load_digits("train").subset(64, 0)
+    with pytest.raises(ConfigError, match=r"no graph.builder 'lables'.*did you mean labels"):
+        make_graph(compose("gps_simclr", ["graph.builder=lables"]).graph, dataset)
+    with pytest.raises(ConfigError, match="graph=file names no graph"):
+        make_graph(compose("gps_simclr", ["graph=file", "graph.path=null"]).graph, dataset)
+
+
+def test_the_draw_is_the_configs(tmp_path: Path) -> None:
+    """With `nearest` every anchor meets its first neighbour only, as on the graph of that neighbour alone."""
+    states = []
+    for draw, k in (("nearest", 4), ("uniform", 1), ("furthest", 4)):
+        folder = tmp_path / draw
+        train(compose("gps_simclr", [*SMALL, f"graph.draw={draw}", f"graph.k={k}", f"run_dir={folder}"]))
+        states.append(torch.load(folder / "model.ckpt", weights_only=True)["state_dict"]["backbone.conv1.weight"])
+    assert torch.equal(states[0], states[1])
+    assert not torch.equal(states[0], states[2])

@@ -43,7 +43,7 @@ METHODS = {
     ],
     "dino": ["method_kwargs.num_prototypes=20", "momentum.base_tau=0.9"],
     "deepclusterv2": ["method_kwargs.num_prototypes=[6,6]"],
-    "gps_simclr": ["++graph.refresh_every_n_epochs=1"],
+    "gps_simclr": ["graph.refresh_every_n_epochs=1"],
     "gps_byol": ["method_kwargs.pred_hidden_dim=32", "momentum.base_tau=0.9"],
 }
 
@@ -65,9 +65,21 @@ class Runs:
 
     def state(self, name: str) -> dict[str, Any]:
         checkpoint = load_checkpoint(self.folder / name / "last.ckpt")
-        kept = ("state_dict", "optimizer_states", "lr_schedulers", "pal_state", "global_step", "epoch", "cursor", "PairData")
+        kept = (
+            "state_dict",
+            "optimizer_states",
+            "lr_schedulers",
+            "pal_state",
+            "global_step",
+            "epoch",
+            "cursor",
+            "PairData",
+        )
         metrics = json.loads((self.folder / name / "metrics.json").read_text())
-        return {key: checkpoint.get(key) for key in kept} | {"tau": metrics.get("tau"), "loss": metrics["train_class_loss"]}
+        return {key: checkpoint.get(key) for key in kept} | {
+            "tau": metrics.get("tau"),
+            "loss": metrics["train_class_loss"],
+        }
 
 
 @pytest.fixture

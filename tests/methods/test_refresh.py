@@ -51,7 +51,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def data(digits: ImageDataset) -> PairData:
     nodes = np.arange(len(digits))
     graph = SimilarityGraph.from_edges(len(digits), nodes, np.roll(nodes, 1), manifest=digits.manifest)
-    cfg = compose("gps_simclr", ["profile=debug", "graph.k=3", "++graph.refresh_every_n_epochs=1"])
+    cfg = compose("gps_simclr", ["profile=debug", "graph.k=3", "graph.refresh_every_n_epochs=1"])
     module = PairData(cfg, digits, graph, None, pair_batch=True)
     module.trainer = Rank0()  # type: ignore[assignment]
     return module
@@ -102,7 +102,7 @@ def test_it_happens_after_every_nth_epoch_from_the_first_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     seen = Recorder(monkeypatch)
-    cfg = compose("gps_simclr", [*SMALL, "max_epochs=5", "++graph.refresh_every_n_epochs=2", f"run_dir={tmp_path}"])
+    cfg = compose("gps_simclr", [*SMALL, "max_epochs=5", "graph.refresh_every_n_epochs=2", f"run_dir={tmp_path}"])
     train(cfg)
     first, second, third, fourth, fifth = seen.graphs
     assert first == second
@@ -125,7 +125,7 @@ def test_it_is_off_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_the_new_graph_reaches_the_workers(tmp_path: Path) -> None:
     states = []
     for workers in (0, 2):
-        run = [*SMALL, "max_epochs=3", "++graph.refresh_every_n_epochs=1", f"data.num_workers={workers}"]
+        run = [*SMALL, "max_epochs=3", "graph.refresh_every_n_epochs=1", f"data.num_workers={workers}"]
         train(compose("gps_simclr", [*run, f"run_dir={tmp_path / str(workers)}"]))
         states.append(torch.load(tmp_path / str(workers) / "model.ckpt", weights_only=True)["state_dict"])
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
@@ -137,7 +137,7 @@ def test_two_processes_have_one_graph(processes: ForkServerContext, tmp_path: Pa
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    run = [*SMALL, "max_epochs=2", "++graph.refresh_every_n_epochs=1", "devices=2", "strategy=ddp"]
+    run = [*SMALL, "max_epochs=2", "graph.refresh_every_n_epochs=1", "devices=2", "strategy=ddp"]
     shared = {"overrides": [*run, "optimizer.batch_size=8"], "port": port, "out": str(tmp_path)}
     ranks = [
         processes.Process(target=runpy.run_path, args=(str(SCRIPT), {"ARGS": shared | {"rank": rank}}))
@@ -159,9 +159,9 @@ def test_two_processes_have_one_graph(processes: ForkServerContext, tmp_path: Pa
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["++graph.refresh_every_n_epochs=0"], "refresh_every_n_epochs is 0"),
-        (["++graph.refresh_every_n_epochs=1", "++graph.builder=labels"], "graph.builder=labels cannot be refreshed"),
-        (["++graph.refresh_every_n_epochs=1", "++graph.builder=kn"], "did you mean knn"),
+        (["graph.refresh_every_n_epochs=0"], "refresh_every_n_epochs is 0"),
+        (["graph.refresh_every_n_epochs=1", "graph.builder=labels"], "graph.builder=labels cannot be refreshed"),
+        (["graph.refresh_every_n_epochs=1", "graph.builder=kn"], "did you mean knn"),
     ],
 )
 def test_what_cannot_be_refreshed(overrides: list[str], message: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from pal_plugin.io import write_json
-from pal_plugin.priors import embed, load_features, make_prior
+from pal_plugin.priors import embed, load_features, make_prior, ready
 from reproductions.gps_ssl.evaluate import scores
 from reproductions.gps_ssl.names import PAPER
 from reproductions.gps_ssl.settings import dataset
@@ -22,7 +22,7 @@ def main(profile: str, prior: str) -> None:
     train, test = dataset(profile, "train"), dataset(profile, "test")
     test = test.subset(min(TEST_IMAGES, len(test)), 0)
     bank = load_features(artifacts(profile, PAPER) / "features", train.manifest).features
-    queries = embed(test, make_prior(prior)).features
+    queries = embed(test, ready(make_prior(prior), train)).features
     content = {
         "paper": PAPER,
         "profile": profile,

@@ -47,8 +47,9 @@ class Adapted(nn.Module):
         cfg = with_defaults(cfg)  # a script of main's own has parsed it without our keys
         if INFO.kind == "release":
             super().__init__(**release_arguments(self.solo_class, self.host_name, cfg))
-        else:  # both hosts' own k-NN metric breaks on torchmetrics 1
-            super().__init__(OmegaConf.merge(cfg, {"knn_eval": {"enabled": False}}))
+        else:  # both hosts' own k-NN metric breaks on torchmetrics 1; main looks up a method's own backbone by name
+            name = cfg.method if self.host_name in NOT_METHODS else self.host_name
+            super().__init__(OmegaConf.merge(cfg, {"knn_eval": {"enabled": False}, "method": name}))
         self.cfg = cfg
         self._resumed: dict[str, Any] | None = None
         self.knn_eval: bool = cfg.knn_eval.enabled

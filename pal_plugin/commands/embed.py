@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pal_plugin.commands.options import add_dataset, add_json, data_config, show
+from pal_plugin.commands.options import add_dataset, add_json, add_part, data_config, load_part, show
 
 _PRIORS = """priors (SPEC; quote what has a ?):
   lite0                             EfficientNet-Lite0, ImageNet; its weights come with the installation
@@ -32,9 +32,7 @@ def add(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_dataset(embed, required=True)
-    embed.add_argument("--split", choices=["train", "val", "test"], default="train")
-    embed.add_argument("--subset", type=int, metavar="N", help="a stratified sample of N images")
-    embed.add_argument("--seed", type=int, default=0, metavar="S", help="of the sample (default: 0)")
+    add_part(embed)
     embed.add_argument("--prior", required=True, metavar="SPEC", help="what embeds; see below")
     embed.add_argument(
         "--fit",
@@ -55,9 +53,7 @@ def _embed(args: argparse.Namespace) -> int:
 
     started = time.perf_counter()
     made = make_prior(args.prior)
-    dataset = dataset_from_config(data_config(args), args.split)
-    if args.subset is not None:
-        dataset = dataset.subset(args.subset, args.seed)
+    dataset = load_part(args)
     prior = ready(made, dataset if args.fit is None else dataset_from_config(data_config(args), args.fit))
     folder = args.out or cached_at(dataset, prior)
     store = embed(dataset, prior, out=args.out, batch_size=args.batch_size, num_workers=args.workers)

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pal_plugin.commands import combine, inspect
-from pal_plugin.commands.options import add_dataset, add_json, data_config, show
+from pal_plugin.commands.options import add_dataset, add_json, add_part, load_part, show
 
 if TYPE_CHECKING:
-    from pal_plugin.data.dataset import ImageDataset
     from pal_plugin.graph import SimilarityGraph
     from pal_plugin.priors.store import FeatureStore
 
@@ -82,7 +81,8 @@ def _add_radius(actions: Any) -> None:
 
 def _add_labels(actions: Any) -> None:
     labels = actions.add_parser("labels", help="others of the same class: the bound for any prior's neighbours")
-    _add_part(labels)
+    add_dataset(labels, required=True)
+    add_part(labels)
     labels.add_argument("--k", type=int, required=True, metavar="K", help="others of a sample, drawn at random")
     labels.add_argument("--draw-seed", type=int, default=0, metavar="S", help="which others (default: 0)")
     _finish(labels, _labels)
@@ -96,13 +96,15 @@ def _add_pairs(actions: Any) -> None:
         metavar="FILE",
         help="columns id_a,id_b or index_a,index_b, and optionally relation (must-link, cannot-link) and weight",
     )
-    _add_part(pairs)
+    add_dataset(pairs, required=True)
+    add_part(pairs)
     _finish(pairs, _pairs)
 
 
 def _add_adjacent(actions: Any) -> None:
     adjacent = actions.add_parser("adjacent", help="frames next to each other in a sequence, told by the samples' ids")
-    _add_part(adjacent)
+    add_dataset(adjacent, required=True)
+    add_part(adjacent)
     adjacent.add_argument("--window", type=int, default=1, metavar="W", help="frames before and after (default: 1)")
     _finish(adjacent, _adjacent)
 
@@ -112,13 +114,6 @@ def _add_features(parser: argparse.ArgumentParser) -> None:
         "--features", type=Path, required=True, metavar="DIR", help="feature store of `pal embed`, or a .npy file"
     )
     parser.add_argument("--metric", choices=["euclidean", "cosine"], default="euclidean")
-
-
-def _add_part(parser: argparse.ArgumentParser) -> None:
-    add_dataset(parser, required=True)
-    parser.add_argument("--split", choices=["train", "val", "test"], default="train")
-    parser.add_argument("--subset", type=int, metavar="N", help="a stratified sample of N images")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the sample (default: 0)")
 
 
 def _tau(text: str) -> float | str:
@@ -133,13 +128,6 @@ def _features(args: argparse.Namespace) -> tuple[FeatureStore, dict[str, Any] | 
 
     store = load_features(args.features)
     return store, store.manifest_reference or None  # a bare .npy names no data set
-
-
-def _dataset(args: argparse.Namespace) -> ImageDataset:
-    from pal_plugin.data import dataset_from_config
-
-    dataset = dataset_from_config(data_config(args), args.split)
-    return dataset if args.subset is None else dataset.subset(args.subset, args.seed)
 
 
 def _knn(args: argparse.Namespace) -> SimilarityGraph:
@@ -161,19 +149,19 @@ def _radius(args: argparse.Namespace) -> SimilarityGraph:
 def _labels(args: argparse.Namespace) -> SimilarityGraph:
     from pal_plugin.graph import label_graph
 
-    dataset = _dataset(args)
+    dataset = load_part(args)
     return label_graph(dataset.labels, args.k, seed=args.draw_seed, manifest=dataset.manifest)
 
 
 def _pairs(args: argparse.Namespace) -> SimilarityGraph:
     from pal_plugin.graph import pairs_graph
 
-    dataset = _dataset(args)
+    dataset = load_part(args)
     return pairs_graph(args.pairs, dataset.ids, dataset.manifest)
 
 
 def _adjacent(args: argparse.Namespace) -> SimilarityGraph:
     from pal_plugin.graph import adjacent_graph
 
-    dataset = _dataset(args)
+    dataset = load_part(args)
     return adjacent_graph(dataset.ids, args.window, dataset.manifest)

@@ -5,12 +5,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pal_plugin.commands.options import DATASETS, add_json, add_whereabouts, data_config, show
-
-if TYPE_CHECKING:
-    from pal_plugin.data import ImageDataset
+from pal_plugin.commands.options import DATASETS, add_json, add_part, add_whereabouts, load_part, show
 
 
 def add_graph(builders: Any) -> None:
@@ -18,7 +15,8 @@ def add_graph(builders: Any) -> None:
     parser = builders.add_parser("inspect", help="figures of a graph, and pictures of samples with their neighbours")
     parser.add_argument("graph", type=Path, metavar="GRAPH", help="graph folder")
     parser.add_argument("--data", metavar="NAME", help="the graph's data set: for labels and pictures")
-    _add_part(parser)
+    add_whereabouts(parser)
+    add_part(parser)
     parser.add_argument("--anchors", type=int, default=10, metavar="N", help="rows of the picture (default: 10)")
     parser.add_argument("--columns", type=int, default=8, metavar="K", help="neighbours shown at most (default: 8)")
     parser.add_argument(
@@ -43,7 +41,8 @@ def add_data(actions: Any) -> None:
     """Add `pal data show` to the actions of `pal data`."""
     parser = actions.add_parser("show", help="figures of a data set, and a contact sheet, class by class")
     parser.add_argument("data", metavar="NAME", help=DATASETS)
-    _add_part(parser)
+    add_whereabouts(parser)
+    add_part(parser)
     parser.add_argument("--per-class", type=int, metavar="N", help="images of a class (default: what fits the page)")
     parser.add_argument("--pick-seed", type=int, default=0, metavar="S", help="of the images shown (default: 0)")
     parser.add_argument(
@@ -53,20 +52,6 @@ def add_data(actions: Any) -> None:
     parser.set_defaults(run=_data)
 
 
-def _add_part(parser: argparse.ArgumentParser) -> None:
-    add_whereabouts(parser)
-    parser.add_argument("--split", choices=["train", "val", "test"], default="train")
-    parser.add_argument("--subset", type=int, metavar="N", help="a stratified sample of N images")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the sample (default: 0)")
-
-
-def _load(args: argparse.Namespace) -> ImageDataset:
-    from pal_plugin.data import dataset_from_config
-
-    dataset = dataset_from_config(data_config(args), args.split)
-    return dataset if args.subset is None else dataset.subset(args.subset, args.seed)
-
-
 def _graph(args: argparse.Namespace) -> int:
     from pal_plugin.data import check_reference
     from pal_plugin.graph import SimilarityGraph
@@ -74,7 +59,7 @@ def _graph(args: argparse.Namespace) -> int:
     from pal_plugin.sheet import write_graph_sheet
 
     graph = SimilarityGraph.load(args.graph)
-    dataset = _load(args) if args.data else None
+    dataset = load_part(args) if args.data else None
     if dataset is not None and graph.manifest is not None:
         check_reference(graph.manifest, dataset.manifest, what="The graph", path=args.graph)
     figures = inspect(graph, None if dataset is None else dataset.labels)
@@ -97,7 +82,7 @@ def _data(args: argparse.Namespace) -> int:
     from pal_plugin.sheet import write_data_sheet
     from pal_plugin.sheet.measures import measure
 
-    dataset = _load(args)
+    dataset = load_part(args)
     measures = measure(dataset, args.pick_seed)
     files = write_data_sheet(args.out, dataset, per_class=args.per_class, seed=args.pick_seed, measures=measures)
     heights, widths = zip(*(size for size, _ in measures.sizes), strict=True)

@@ -6,7 +6,10 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pal_plugin.data import ImageDataset
 
 DATASETS = "cifar10, cifar100, mnist, fashion_mnist, digits, aircraft, medmnist, or your own: folder, arrays, h5"
 
@@ -33,6 +36,13 @@ def add_whereabouts(parser: argparse.ArgumentParser) -> None:
         metavar="F",
         help="share of train that is held out as val, where there is no val split; give what training had",
     )
+
+
+def add_part(parser: argparse.ArgumentParser) -> None:
+    """Add `--split`, `--subset` and `--seed`, which `load_part` reads beside what `data_config` does."""
+    parser.add_argument("--split", choices=["train", "val", "test"], default="train")
+    parser.add_argument("--subset", type=int, metavar="N", help="a stratified sample of N images")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the sample (default: 0)")
 
 
 def add_root(parser: argparse.ArgumentParser) -> None:
@@ -65,6 +75,14 @@ def data_config(args: argparse.Namespace) -> dict[str, Any]:
         "options": args.options or {},
         "val_fraction": args.val_fraction or 0.0,
     }
+
+
+def load_part(args: argparse.Namespace) -> ImageDataset:
+    """Load the part of the data set that `add_dataset` or `add_whereabouts`, and `add_part`, read."""
+    from pal_plugin.data import dataset_from_config  # heavy: brings torch
+
+    dataset = dataset_from_config(data_config(args), args.split)
+    return dataset if args.subset is None else dataset.subset(args.subset, args.seed)
 
 
 def show(values: dict[str, Any], *, as_json: bool) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pal_plugin.commands.options import add_dataset, add_json
+from pal_plugin.errors import ConfigError
 from pal_plugin.io import write_json
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def _add_splits(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fit-subset", type=int, metavar="N", help="of it a stratified sample (default: as trained)")
     parser.add_argument("--label-fraction", type=float, default=1.0, metavar="F", help="share of its labels to fit on")
     parser.add_argument("--read-subset", type=int, metavar="N", help="read a stratified sample (default: all)")
-    parser.add_argument("--seed", type=int, metavar="S", help="of the samples (default: the checkpoint's own, else 0)")
+    parser.add_argument("--seed", type=int, metavar="S", help="of the samples (default: the checkpoint's, else 0)")
 
 
 def _add_measures(parser: argparse.ArgumentParser) -> None:
@@ -81,8 +82,7 @@ def _eval(args: argparse.Namespace) -> int:
     from pal_plugin.evaluation import Splits, evaluate, load_parts, merged_data
 
     source, own = _source(args)
-    said = {"root": args.root, "options": args.options, "val_fraction": args.val_fraction, "seed": args.seed}
-    data = merged_data(own, name=args.data, **said)
+    data = merged_data(own, name=args.data, root=args.root, options=args.options, val_fraction=args.val_fraction)
     measures = _measures(args)
     splits = Splits(
         fit=args.fit,
@@ -90,7 +90,7 @@ def _eval(args: argparse.Namespace) -> int:
         fit_subset=args.fit_subset,
         label_fraction=args.label_fraction,
         read_subset=args.read_subset,
-        seed=data.get("subset_seed", 0),
+        seed=data.get("subset_seed", 0) if args.seed is None else args.seed,
     )
     parts = load_parts(
         data, splits, fit=any(measure.fits for measure in measures), choose=any(measure.chooses for measure in measures)
@@ -107,7 +107,8 @@ def _source(args: argparse.Namespace) -> tuple[Source, dict[str, Any] | None]:
     from pal_plugin.evaluation import from_checkpoint, from_prior
 
     if args.prior is not None:
-        return from_prior(args.prior), None
+        _refuse_options_of_checkpoints(args)
+        return from_prior(args.prior, num_workers=args.workers), None
     from pal_plugin.host.config import plain
 
     network, cfg = from_checkpoint(
@@ -119,6 +120,17 @@ def _source(args: argparse.Namespace) -> tuple[Source, dict[str, Any] | None]:
         num_workers=args.workers,
     )
     return network, plain(cfg).get("data")
+
+
+def _refuse_options_of_checkpoints(args: argparse.Namespace) -> None:
+    given = {"--backbone": args.backbone, "--stem": args.stem, "--crop-size": args.crop_size}
+    given["--device"] = None if args.device == "auto" else args.device
+    for option, value in given.items():
+        if value is not None:
+            raise ConfigError(
+                f"{option} is for checkpoints, and {args.prior} is a prior",
+                "Leave it out; what a prior can be told stands in its spec, for example 'lite0?device=cpu'",
+            )
 
 
 def _measures(args: argparse.Namespace) -> list[Measure]:

@@ -203,17 +203,17 @@ def merged_data(
     root: Path | None = None,
     options: Mapping[str, Any] | None = None,
     val_fraction: float | None = None,
-    seed: int | None = None,
 ) -> dict[str, Any]:
     """Return the `data` config of an evaluation: the checkpoint's own, with what is said over it.
+
+    The checkpoint's subset stays the images that it was trained on, whatever is drawn from them.
 
     Args:
         own: the `data` group of the checkpoint's config; None where nothing is known of it.
         name: another data set, of which the checkpoint's root, subset and options say nothing.
         root: over the checkpoint's.
-        options: likewise.
-        val_fraction: likewise.
-        seed: of the subset, likewise.
+        options: over the checkpoint's, one by one.
+        val_fraction: over the checkpoint's.
 
     Raises:
         ConfigError: nothing says which data set.
@@ -222,5 +222,7 @@ def merged_data(
     config: dict[str, Any] = known if name in (None, known.get("dataset")) else {"dataset": name}
     if not config.get("dataset"):
         raise ConfigError("Nothing says which images to evaluate on", "Name a data set, for example --data cifar10")
-    said = {"root": root, "options": options, "val_fraction": val_fraction, "subset_seed": seed}
+    if options is not None:
+        options = {**(config.get("options") or {}), **options}
+    said = {"root": root, "options": options, "val_fraction": val_fraction}
     return config | {key: value for key, value in said.items() if value is not None}

@@ -84,11 +84,12 @@ class Probed(Source):
     Args:
         prior: a prior; one that learns from a data set learns from the images that are fitted on.
         spec: what it was called.
+        num_workers: processes that read images.
     """
 
-    def __init__(self, prior: Prior | Fittable, spec: str) -> None:
+    def __init__(self, prior: Prior | Fittable, spec: str, num_workers: int = 0) -> None:
         super().__init__({"prior": spec})
-        self._prior = prior
+        self._prior, self._num_workers = prior, num_workers
 
     def prepare(self, dataset: ImageDataset) -> None:
         """Let a prior that learns from images learn from these, rather than from those that are read."""
@@ -110,7 +111,7 @@ class Probed(Source):
     def _encode(self, dataset: ImageDataset) -> NDArray[np.float32]:
         from pal_plugin.priors import embed
 
-        return np.asarray(embed(dataset, self._prior).features)
+        return np.asarray(embed(dataset, self._prior, num_workers=self._num_workers).features)
 
 
 def from_checkpoint(
@@ -148,12 +149,16 @@ def from_checkpoint(
     return Network(network, place, described), cfg
 
 
-def from_prior(spec: str) -> Probed:
+def from_prior(spec: str, *, num_workers: int = 0) -> Probed:
     """Return the prior called `spec` as a source.
+
+    Args:
+        spec: see `pal_plugin.priors.make_prior`.
+        num_workers: processes that read images, for those that are decoded as they are needed.
 
     Raises:
         ConfigError: see `pal_plugin.priors.make_prior`.
     """
     from pal_plugin.priors import make_prior
 
-    return Probed(make_prior(spec), spec)
+    return Probed(make_prior(spec), spec, num_workers)

@@ -269,6 +269,8 @@ def test_a_prior_by_the_command(tmp_path, capsys, monkeypatch):
         (["knn", "--prior", "pixels", "--data", "digits", "--k", "0"], "k=0"),
         (["linear", "--prior", "pixels", "--data", "digits", "--C", "-1"], "C is -1"),
         (["knn", "--prior", "nothing", "--data", "digits"], "no prior called 'nothing'"),
+        (["knn", "--prior", "pixels", "--data", "digits", "--crop-size", "8"], "--crop-size is for checkpoints"),
+        (["knn", "--prior", "pixels", "--data", "digits", "--device", "cuda"], "--device is for checkpoints"),
     ],
 )
 def test_bad_input_is_one_paragraph(arguments, named, capsys, tmp_path, monkeypatch):

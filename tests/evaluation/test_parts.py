@@ -120,9 +120,11 @@ def test_bad_input_is_named():
 
 
 def test_the_checkpoints_data_and_what_is_said_over_it():
-    own = {"dataset": "digits", "root": "a", "subset": 100, "subset_seed": 3, "num_classes": 10}
+    own = {"dataset": "folder", "root": "a", "subset": 100, "subset_seed": 3, "options": {"x": 1, "y": 2}}
     assert merged_data(own) == own
-    assert merged_data(own, name="digits", seed=5) == own | {"subset_seed": 5}
+    assert merged_data(own, name="folder", root="b") == own | {"root": "b"}
+    assert merged_data(own, options={"y": 3, "z": 4})["options"] == {"x": 1, "y": 3, "z": 4}
+    assert merged_data(own, name="other", options={"y": 3}) == {"dataset": "other", "options": {"y": 3}}
     assert merged_data(own, name="cifar10", val_fraction=0.1) == {"dataset": "cifar10", "val_fraction": 0.1}
     for nothing in (None, {}, {"subset": 5}):
         with pytest.raises(ConfigError, match="--data"):

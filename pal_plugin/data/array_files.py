@@ -158,19 +158,19 @@ def as_rgb(images: AnyArray, where: str) -> NDArray[np.uint8]:
     raise DataError(f"{where} has the shape {shape}, which is not that of images", mend)
 
 
-def as_labels(labels: AnyArray, count: int, where: str) -> NDArray[np.int64]:
+def as_labels(labels: AnyArray, where: str) -> NDArray[np.int64]:
     """Return (N,) int64; (N, 1) is squeezed.
 
     Raises:
-        DataError: several labels an image, another type, another number of them than `count`, or one below -1.
+        DataError: several labels an image, another type or shape, or a label below -1.
     """
     if labels.ndim == 2 and labels.shape[1] > 1:
         raise DataError(
             f"{where} has {labels.shape[1]} labels an image: it is multi-label (or one-hot)",
             "Give one class an image: of one-hot labels, y.argmax(axis=1); of multi-label data, leave the labels out",
         )
-    if labels.dtype.kind not in "iu" or labels.shape not in ((count,), (count, 1)):
-        raise DataError(f"{where} is {labels.dtype} of shape {labels.shape} for {count} images", _MEND)
+    if labels.dtype.kind not in "iu" or labels.ndim not in (1, 2):
+        raise DataError(f"{where} is {labels.dtype} of shape {labels.shape}", _MEND)
     flat: NDArray[np.int64] = labels.reshape(-1).astype(np.int64)
     if len(flat) and flat.min() < UNLABELLED:
         raise DataError(f"{where} has the label {flat.min()}", "Number the classes from 0; -1 means no label")
@@ -209,8 +209,7 @@ def _labels(file: ArrayFile, split: str) -> NDArray[np.int64] | None:
     name = _name(file, split, "labels")
     if name not in file.names:
         return None
-    labels = file.read(name)
-    return as_labels(labels, len(labels), f"The array {name} in {file.path}")
+    return as_labels(file.read(name), f"The array {name} in {file.path}")
 
 
 def _name(file: ArrayFile, split: str, what: str) -> str:

@@ -39,7 +39,7 @@ def decode_image(content: bytes, name: str) -> NDArray[np.uint8]:
     """
     try:
         with Image.open(io.BytesIO(content)) as image:
-            if image.mode in ("I", "F") and image.format not in ("PNG", "PPM"):  # whose mode I has 16 bits
+            if image.mode == "F" or (image.mode == "I" and image.format not in ("PNG", "PPM")):  # theirs has 16 bits
                 raise ValueError(f"pixels of mode {image.mode} (32 bits) have no defined white; save it with 8 or 16")
             return np.ascontiguousarray(_upright(_rgb(image), image.getexif().get(ExifTags.Base.Orientation)))
     except Exception as error:  # on damaged files Pillow's readers raise whatever they stumble over

@@ -62,7 +62,7 @@ class H5File:
         """
         try:
             return self.handle[name][()] if row is None else self.handle[name][row]
-        except (OSError, KeyError, RuntimeError) as error:
+        except (OSError, KeyError, TypeError, RuntimeError) as error:  # TypeError: a group and no array
             where = name if row is None else f"{name}, row {row}"
             raise DataError(f"{self.path} cannot be read at {where}: {error}", "Write the file anew") from error
 
@@ -206,6 +206,10 @@ def _array(split: str, file: H5File) -> H5Images:
     if name not in file.handle:
         raise DataError(f"{file.path} has no array called {name}", "Write one: uint8 (N, H, W, 3) or gray (N, H, W)")
     array = file.handle[name]
+    if not getattr(array, "shape", ()):
+        raise DataError(
+            f"{name} in {file.path} is no array of images", "Write one: uint8 (N, H, W, 3) or gray (N, H, W)"
+        )
     as_rgb(np.empty((min(1, len(array)), *array.shape[1:]), array.dtype), f"The array {name} in {file.path}")
     return H5Images(file, [name], np.arange(len(array)))
 
@@ -214,8 +218,7 @@ def _labels(split: str, file: H5File) -> NDArray[np.int64] | None:
     name = _name(split, "labels", file)
     if name not in file.handle:
         return None
-    labels = np.asarray(file.read(name))
-    return as_labels(labels, len(labels), f"The array {name} in {file.path}")
+    return as_labels(np.asarray(file.read(name)), f"The array {name} in {file.path}")
 
 
 def _name(split: str, what: str, file: H5File) -> str:

@@ -39,8 +39,9 @@ def mutual(graph: SimilarityGraph) -> SimilarityGraph:
 def symmetrise(graph: SimilarityGraph) -> SimilarityGraph:
     """Add the reverse of every edge: A ∨ Aᵀ. Both directions get the stronger of their two weights.
 
-    Each row keeps its own edges in order, then come the nodes that lead to it, by their rank there. In a graph of k
-    nearest neighbours this is nearest first: who is not among a node's own neighbours is no nearer than they.
+    Each row keeps its own edges in order, then come the nodes that lead to it, by the rank that it has with them. In a
+    graph of k nearest neighbours none of the latter is nearer than the former; among themselves they are in no order of
+    distance, which nobody kept.
     """
     ranks = _ranks(graph)
     back = np.lexsort((graph.sources, ranks))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -40,7 +41,7 @@ def radius_graph(
         tau: the largest distance that makes an edge, itself included, or `"adaptive"`. Euclidean distance; for
             `metric="cosine"` one minus the cosine.
         metric: `"euclidean"` or `"cosine"`.
-        k: of the adaptive τ; of no meaning beside a number.
+        k: of the adaptive τ, cut to N - 1 with a warning; of no meaning beside a number.
         max_neighbours: keep only so many edges of each sample, its nearest; None keeps all.
         manifest: the data set of the rows, as a manifest or its reference; kept in the graph.
 
@@ -57,8 +58,13 @@ def radius_graph(
     check_metric(metric)
     points = checked_features(features)
     _check(tau, k, max_neighbours)
+    if isinstance(tau, str) and k >= len(points):
+        warnings.warn(
+            f"k={k} is more than the others that {len(points)} samples have: k={len(points) - 1}", stacklevel=2
+        )
+        k = len(points) - 1
     search = Search.of(Space.of(points, metric))
-    value = _adaptive(search, min(k, len(points) - 1), metric) if isinstance(tau, str) else float(tau)
+    value = _adaptive(search, k, metric) if isinstance(tau, str) else float(tau)
     rows, columns = _edges(search, _limit(value, metric), max_neighbours)
     parameters = {"tau": value, "rule": "adaptive" if isinstance(tau, str) else "fixed", "metric": metric}
     if isinstance(tau, str):

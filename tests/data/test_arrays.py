@@ -68,6 +68,7 @@ def test_images_of_one_colour_keep_a_usable_deviation(tmp_path):
         ({"images": np.zeros((0, 4, 4, 3), np.uint8)}, "has no images"),
         ({"images": pictures(2), "labels": np.array([0, 1, 1])}, r"labels are int64 of shape \(3,\) for 2 images"),
         ({"images": pictures(2), "labels": np.array([0.0, 1.0])}, "float64"),
+        ({"images": pictures(2), "labels": np.int64(1)}, r"int64 of shape \(\)"),
         ({"images": pictures(2), "labels": np.array([0, -3])}, "the label -3"),
         ({"images": pictures(2), "labels": np.eye(2, dtype=int)}, r"2 labels an image.*argmax"),
         ({"images": np.array([None, "x"])}, "cannot be read"),

@@ -105,6 +105,7 @@ JPEG = encoded(Image.fromarray(np.repeat(RNG.integers(0, 256, (64, 64, 1), dtype
         (JPEG[:10], "."),
         (encoded(Image.fromarray(COLOUR), "PNG")[:60], "."),
         (b"\x89PNG\r\n\x1a\n" + bytes(40), "."),
+        (b"Pf\n1 1\n-1.0\n" + bytes(4), "mode F"),  # of floats, in the family that holds 16-bit gray
         (b"P6 100000 100000 255\n", "pixels"),  # a "bomb": 30 GB out of 21 bytes
     ],
 )

@@ -154,6 +154,10 @@ def test_a_damaged_block_is_named(tmp_path):
         ({}, "it has none at all"),
         ({"images": pictures(2), "labels": np.zeros((2, 5), int)}, "5 labels an image"),
         ({"images": pictures(2), "labels": np.zeros(3, int)}, "labels are int64"),
+        ({"images": pictures(2), "labels": 1}, r"int64 of shape \(\)"),
+        ({"images": pictures(2), "labels/a": 1}, "cannot be read at labels"),
+        ({"images": 1, "labels": np.zeros(2, int)}, "images in .* is no array of images"),
+        ({"images/a": 1, "labels": np.zeros(2, int)}, "images in .* is no array of images"),
     ],
 )
 def test_malformed_arrays(tmp_path, content, message):

@@ -87,6 +87,13 @@ def test_adaptive_is_the_least_tau_that_gives_half_of_them_k_neighbours(points, 
         assert 2 * (closer.degree >= k).sum() < len(points)
 
 
+def test_adaptive_k_of_more_than_there_are():
+    points = np.random.default_rng(5).standard_normal((6, 2))
+    with pytest.warns(UserWarning, match="k=5"):
+        graph = radius_graph(points, "adaptive", k=100)
+    assert graph.builder == radius_graph(points, "adaptive", k=5).builder
+
+
 def test_the_furthest_within_tau_is_the_last_edge():
     points = np.array([[0.0], [1.0], [3.0], [7.0]])
     graph = radius_graph(points, 3.0)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch.callbacks import EarlyStopping
 
 from pal_plugin.data import ImageDataset, load_digits
 from pal_plugin.data.sources import SOURCES, Source
@@ -19,7 +20,7 @@ from pal_plugin.errors import ConfigError
 from pal_plugin.graph import SimilarityGraph
 from pal_plugin.graphs import make_graph
 from pal_plugin.launch import compose
-from pal_plugin.train import train, with_classes
+from pal_plugin.train import make_trainer, train, with_classes
 
 SMALL = [
     "profile=debug",
@@ -168,3 +169,12 @@ def test_the_draw_is_the_configs(tmp_path: Path) -> None:
         states.append(torch.load(folder / "model.ckpt", weights_only=True)["state_dict"]["backbone.conv1.weight"])
     assert torch.equal(states[0], states[1])
     assert not torch.equal(states[0], states[2])
+
+
+def test_nothing_stops_a_run_early(tmp_path: Path) -> None:
+    """Not even labels that say it gets no better: the authors' code stops by them unless told not to."""
+    folder = tmp_path / "run"
+    cfg = compose("gps_simclr", [*SMALL, "max_epochs=4", "optimizer.lr=0", f"run_dir={folder}"])
+    trainer = make_trainer(cfg, {}, folder, validate=True, refresh_every=None)
+    assert not [callback for callback in trainer.callbacks if isinstance(callback, EarlyStopping)]  # type: ignore[attr-defined]
+    assert train(cfg)["epochs"] == 4

@@ -15,11 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pal_plugin.arrays import AnyArray, read_array
-from pal_plugin.data.dataset import UNLABELLED, ImageDataset, Images
+from pal_plugin.data.dataset import SPLITS, UNLABELLED, ImageDataset, Images
 from pal_plugin.data.lazy import LazyImages
 from pal_plugin.errors import DataError
 
-_SPLITS = ("train", "val", "test")
 _MEND = "Write images as uint8 (N, H, W, 3) or gray (N, H, W), and labels as whole numbers (N,) from 0"
 _SAMPLE = 1000  # images that the statistics of a lazily read data set come from
 _BLOCK = 4096
@@ -78,7 +77,7 @@ def splits_of(names: Collection[str], place: Path) -> tuple[str, ...]:
     Raises:
         DataError: there is neither `images` nor `train_images`.
     """
-    present = tuple(split for split in _SPLITS if f"{split}_images" in names)
+    present = tuple(split for split in SPLITS if f"{split}_images" in names)
     if "train" in present:
         return present
     if "images" in names and not present:

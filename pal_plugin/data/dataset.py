@@ -17,6 +17,7 @@ from pal_plugin.data.manifest import Manifest
 from pal_plugin.errors import DataError
 
 UNLABELLED = -1
+SPLITS = ("train", "val", "test")
 Images: TypeAlias = NDArray[np.uint8] | LazyImages
 
 

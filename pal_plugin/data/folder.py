@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pal_plugin.data.dataset import UNLABELLED, ImageDataset
+from pal_plugin.data.dataset import SPLITS, UNLABELLED, ImageDataset
 from pal_plugin.data.lazy import FileImages, undecodable
 from pal_plugin.data.options import choice
 from pal_plugin.data.scan import image_files
@@ -20,7 +20,6 @@ OPTIONS = frozenset({"labelled", "undecodable"})
 # Of ImageNet, as is the custom for photos: to measure a folder's own would mean decoding all of it first.
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
-_SPLITS = ("train", "val", "test")
 
 
 def folder_splits(root: Path) -> tuple[str, ...]:
@@ -31,7 +30,7 @@ def folder_splits(root: Path) -> tuple[str, ...]:
     """
     if not root.is_dir():
         raise DataError(f"There is no folder {root}", "Give the folder that holds your images: --root DIR")
-    present = tuple(split for split in _SPLITS if (root / split).is_dir())
+    present = tuple(split for split in SPLITS if (root / split).is_dir())
     if present and "train" not in present:
         raise DataError(
             f"{root} has a folder {present[0]}, but none called train",

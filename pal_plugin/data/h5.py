@@ -18,14 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pal_plugin.data.array_files import as_labels, as_rgb, channel_statistics, numbered, row_ids, splits_of
-from pal_plugin.data.dataset import UNLABELLED, ImageDataset
+from pal_plugin.data.dataset import SPLITS, UNLABELLED, ImageDataset
 from pal_plugin.data.decode import decode_image
 from pal_plugin.data.folder import MEAN, STD
 from pal_plugin.data.lazy import Rows, row_numbers
 from pal_plugin.errors import ConfigError, DataError
 from pal_plugin.progress import progress
-
-_SPLITS = ("train", "val", "test")
 
 
 class H5File:
@@ -131,7 +129,7 @@ def h5_splits(root: Path) -> tuple[str, ...]:
         ConfigError: h5py is not installed.
     """
     if root.is_dir():
-        present = tuple(split for split in _SPLITS if (root / f"{split}.h5").is_file())
+        present = tuple(split for split in SPLITS if (root / f"{split}.h5").is_file())
         if "train" not in present:
             raise DataError(f"{root} has no train.h5", "Name an HDF5 file, or a folder with train.h5")
         return present

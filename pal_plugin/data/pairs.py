@@ -89,16 +89,6 @@ class PairDataset(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.dataset)
 
-    @property
-    def metrics(self) -> dict[str, float]:
-        """What a run can log about its pairs: `anchors_without_edges` and their share; nothing without a graph."""
-        if self.graph is None:
-            return {}
-        return {
-            "anchors_without_edges": float(self.without_edges),
-            "share_without_edges": self.without_edges / len(self),
-        }
-
     @carries_errors
     def __getitems__(self, request: Request) -> Batch:
         """Return the batch that `request` asks for.

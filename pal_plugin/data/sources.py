@@ -13,7 +13,7 @@ import numpy as np
 from pal_plugin.data import aircraft, array_files, folder, h5, medmnist
 from pal_plugin.data.cifar10 import CIFAR10, load_cifar10
 from pal_plugin.data.cifar100 import CIFAR100, load_cifar100
-from pal_plugin.data.dataset import ImageDataset
+from pal_plugin.data.dataset import SPLITS, ImageDataset
 from pal_plugin.data.digits import load_digits
 from pal_plugin.data.fetch import Release, fetch
 from pal_plugin.data.idx import FASHION_MNIST, MNIST, load_fashion_mnist, load_mnist
@@ -21,7 +21,6 @@ from pal_plugin.errors import ConfigError, DataError
 from pal_plugin.io import cache_folder
 from pal_plugin.registry import near_matches
 
-SPLITS = ("train", "val", "test")
 _HOLD_OUT_SEED = 0  # fixed for good: every run of a data set has the same hold-out, whatever its subset
 Options: TypeAlias = Mapping[str, Any]
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from pal_plugin.errors import GraphError, ManifestError
 from pal_plugin.graph.rows import spread
 from pal_plugin.graph.similarity import SimilarityGraph
+from pal_plugin.graph.space import at_least_one
 
 Longs: TypeAlias = npt.NDArray[np.int64]
 Doubles: TypeAlias = npt.NDArray[np.float64]
@@ -120,8 +121,7 @@ def hop(graph: SimilarityGraph, n: int = 2) -> SimilarityGraph:
     Raises:
         GraphError: n < 1.
     """
-    if n < 1:
-        raise GraphError(f"n={n} makes no step", "Choose n >= 1")
+    n = at_least_one("n", n)
     parts = [_walked(graph, nodes, n) for nodes in _blocks(graph, n)]
     edges = [np.concatenate(column) for column in zip(*parts, strict=True)]
     return _made("hop", [graph], {"n": n}, *edges)

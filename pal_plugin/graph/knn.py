@@ -15,7 +15,7 @@ from pal_plugin.errors import GraphError
 from pal_plugin.graph.measures import recall
 from pal_plugin.graph.search import Search, without_self
 from pal_plugin.graph.similarity import Manifested, SimilarityGraph, reference_of
-from pal_plugin.graph.space import Floats, Longs, Space, check_metric, checked_features
+from pal_plugin.graph.space import Floats, Longs, Space, at_least_one, check_metric, checked_features
 from pal_plugin.progress import progress
 from pal_plugin.registry import engines
 
@@ -134,8 +134,7 @@ def _with_recall(graph: SimilarityGraph, features: Floats, metric: str) -> Simil
 
 
 def _clamped(k: int, size: int, include_self: bool) -> int:
-    if k < 1:
-        raise GraphError(f"k={k} asks for no neighbours", "Choose k >= 1")
+    k = at_least_one("k", k)
     most = size - (not include_self)
     if k > most:
         warnings.warn(f"k={k} is more than the {most} neighbours that {size} samples have: k={most}", stacklevel=3)

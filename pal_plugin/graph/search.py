@@ -194,7 +194,7 @@ class Search:
             if pairs > _MOST_PAIRS:
                 raise GraphError(
                     f"{rows.size} samples have more than {_MOST_PAIRS} others within the distance asked for",
-                    "Choose a smaller tau, or ask for the k nearest neighbours (pal graph knn)",
+                    "Choose a smaller tau; where many features are equal, remove the duplicates first",
                 )
         return np.concatenate(places), np.concatenate(points)
 

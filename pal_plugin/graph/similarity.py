@@ -213,7 +213,12 @@ class SimilarityGraph:
         if np.unique(chosen).size != chosen.size:
             raise GraphError("The subgraph's nodes are not distinct", "Name each node once, or use batch_matrix")
         rows, columns, weights = self._among(chosen)
-        builder = {"name": "subgraph", "parameters": {"nodes": int(chosen.size)}, "parent": dict(self.builder)}
+        builder = {
+            "name": "subgraph",
+            "parameters": {"nodes": int(chosen.size)},
+            "parents": [dict(self.builder)],
+            "cost": self.builder.get("cost", 0.0),
+        }
         return SimilarityGraph.from_edges(chosen.size, rows, columns, weights, manifest=manifest, builder=builder)
 
     def batch_matrix(self, nodes: npt.ArrayLike) -> torch.Tensor:

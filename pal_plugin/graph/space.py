@@ -35,6 +35,21 @@ def check_metric(metric: str) -> None:
         )
 
 
+def at_least_one(name: str, value: object) -> int:
+    """Return `value` as an int, from any whole number, numpy's too.
+
+    Args:
+        name: of the argument, for the message.
+        value: what was given.
+
+    Raises:
+        GraphError: it is no whole number, or below 1.
+    """
+    if not isinstance(value, (int, np.integer)) or value < 1:
+        raise GraphError(f"{name}={value!r} is no whole number of 1 or more", f"Choose {name} >= 1")
+    return int(value)
+
+
 def checked_features(features: npt.ArrayLike) -> Floats:
     """Return the features as C-ordered float32; a float32 array or memory map that is so already is not copied.
 

@@ -27,6 +27,7 @@ from pal_plugin.sheet.samples import Row, Sample
 from pal_plugin.sheet.tiles import longest_side
 
 _BY_DISTANCE = ("knn", "radius")
+_KEEP_ORDER = ("subgraph", "mutual")  # of the graph that they are made from
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,8 @@ class Report:
     def nearest_first(self) -> bool:
         """Whether neighbours are in order of distance: those of a pair list, say, are not."""
         builder = self.graph.builder
-        while "parent" in builder:
-            builder = builder["parent"]
+        while builder.get("name") in _KEEP_ORDER:
+            (builder,) = builder["parents"]
         return builder.get("name") in _BY_DISTANCE
 
 

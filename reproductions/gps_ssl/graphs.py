@@ -26,8 +26,10 @@ def other_graphs(folder: Path, runs: list[Result]) -> dict[str, list[Result]]:
     main = json.loads((folder / "graph.json").read_text(encoding="utf-8"))
     own = {key: main[key] for key in ("prior", "k", "purity")}
     found: dict[str, list[Result]] = {}
-    for run in [*ablated, *(own | run for run in cheapest if run["arm"] == GPS)]:
-        found.setdefault(graph_name(run["prior"], run["k"]), []).append(run)
+    for run in [*(own | run for run in cheapest if run["arm"] == GPS), *ablated]:
+        of_graph = found.setdefault(graph_name(run["prior"], run["k"]), [])
+        if run["seed"] not in [known["seed"] for known in of_graph]:  # the main graph may be among the ablated ones
+            of_graph.append(run)
     graphs = dict(sorted(found.items(), key=lambda item: -item[1][0]["purity"]))
     return graphs | {"none": [run for run in cheapest if run["arm"] == BASELINE]}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import faiss
 import numpy as np
@@ -278,3 +279,13 @@ def test_the_room_needs_neither_torch_nor_faiss_until_they_are_used():
     code = f"import sys, pal_plugin.graph; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == "[]", done.stderr
+
+
+@pytest.mark.parametrize("k", [0, -1, 2.0, "4", None])
+def test_a_k_that_is_no_whole_number(k: Any) -> None:
+    with pytest.raises(GraphError, match="whole number of 1 or more"):
+        knn_graph(np.eye(5), k)
+
+
+def test_numpys_integers_count() -> None:
+    assert knn_graph(np.eye(5), np.int64(2)).digest == knn_graph(np.eye(5), 2).digest

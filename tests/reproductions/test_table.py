@@ -108,6 +108,12 @@ def test_graphs(ablation: Path) -> None:
     assert summarise(graphs["pixels-k4"])["knn"]["gps"]["seeds"] == 2
 
 
+def test_the_main_graph_among_the_ablated_counts_once(ablation: Path) -> None:
+    again = result("gps", 1, 0.0, 0.0) | {"prior": "lite0", "k": 4, "purity": 0.77}
+    (ablation / "ablation" / "lite0-k4-1.json").write_text(json.dumps(again))
+    assert [run["seed"] for run in other_graphs(ablation, RUNS)["lite0-k4"]] == [0, 1]
+
+
 def test_no_other_graph(tmp_path: Path) -> None:
     assert other_graphs(tmp_path, RUNS) == {}
 

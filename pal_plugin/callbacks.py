@@ -14,6 +14,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from pal_plugin.io import write_torch
 
 LAST = "last.ckpt"
+WITHOUT_EDGES = "anchors_without_edges"
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -90,6 +91,22 @@ class GraphRefresh(Callback):
         new = data.refresh(pl_module.backbone)
         if trainer.is_global_zero:
             _say(f"graph refreshed after epoch {done}: {100 * new:.0f} % of its {data.graph.num_edges} edges are new")
+
+
+class GraphFigures(Callback):
+    """Gives the loggers, once for every graph, how many anchors are without an edge in it."""
+
+    def __init__(self) -> None:
+        self._logged: Any = None
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log the graph of this epoch, unless it is that of the last."""
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        if data.graph is None or data.graph is self._logged:
+            return
+        self._logged = data.graph
+        for logger in trainer.loggers:
+            logger.log_metrics({WITHOUT_EDGES: data.without_edges}, step=trainer.global_step)
 
 
 class ProgressLines(Callback):

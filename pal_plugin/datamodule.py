@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from pal_plugin.data import ImageDataset, Policy, dataset_from_config, eval_loader, pair_loader
 from pal_plugin.data.sources import available_splits
+from pal_plugin.errors import GraphError
 from pal_plugin.evaluation import encode
 from pal_plugin.graph import SimilarityGraph
 from pal_plugin.graphs import graph_of_features
@@ -33,6 +35,7 @@ class PairData(LightningDataModule):
     Attributes:
         graph: the one of the epoch at hand: `refresh` replaces it.
         cursor: the epoch and batch that training starts with.
+        without_edges: how many anchors have no edge in the graph of the last loader made: see `PairDataset`.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class PairData(LightningDataModule):
         self.validation = validation
         self.pair_batch = pair_batch
         self.cursor: tuple[int, int] = (0, 0)
+        self.without_edges = 0
         self._refreshed = False
 
     def train_dataloader(self) -> DataLoader[Any]:
@@ -68,6 +72,8 @@ class PairData(LightningDataModule):
             rank=trainer.global_rank,
             world_size=trainer.world_size,
         )
+        pairs: Any = loader.dataset
+        self.without_edges = pairs.without_edges
         sampler: Any = loader.batch_sampler
         sampler.resume(*max(self.cursor, (trainer.current_epoch, 0)))  # after a refresh loaders are made again
         return loader
@@ -76,29 +82,53 @@ class PairData(LightningDataModule):
         """Return the images that the online probe is read on: a diagnostic, nothing is chosen by it."""
         if self.validation is None:
             return []
-        return eval_loader(self.validation, self.cfg.optimizer.batch_size, self.cfg.data.crop_size)
+        return eval_loader(
+            self.validation,
+            self.cfg.optimizer.batch_size,
+            self.cfg.data.crop_size,
+            num_workers=self.cfg.data.num_workers,
+        )
 
     def refresh(self, backbone: torch.nn.Module) -> float:
         """Build the graph anew from what `backbone` makes of the unaugmented training images.
 
         The network is read in eval mode and without gradients, so nothing in it changes. Under DDP rank 0, whose
-        BatchNorm statistics are the ones that count, builds the graph for all.
+        BatchNorm statistics are the ones that count, builds the graph for all; if it cannot, all stop.
 
         Returns:
             The share of its edges that were not there before.
+
+        Raises:
+            GraphError: rank 0 could not build it and this is another; rank 0 raises what went wrong.
         """
         trainer: Any = self.trainer
         graph: SimilarityGraph | None = None
+        failure: Exception | None = None
         if trainer.is_global_zero:
-            device = str(next(backbone.parameters()).device)
-            batch_size = self.cfg.optimizer.batch_size
-            features = encode(
-                backbone, self.dataset, batch_size=batch_size, device=device, crop_size=self.cfg.data.crop_size
-            )
-            graph = graph_of_features(self.cfg.graph, features, self.dataset)
-        old, self.graph = self.graph, trainer.strategy.broadcast(graph)
+            try:
+                graph = self._rebuilt(backbone)
+            except Exception as error:  # whatever it is: the others wait for this process
+                failure = error
+        # as text, since not every exception can be pickled
+        graph, reason = trainer.strategy.broadcast((graph, failure and f"{type(failure).__name__}: {failure}"))
+        if failure is not None:
+            raise failure
+        if graph is None:
+            raise GraphError(f"Rank 0 could not refresh the graph: {reason}", "Mend what it says, and resume the run")
+        old, self.graph = self.graph, graph
         self._refreshed = True
-        return _share_of_new(old, self.graph)
+        return _share_of_new(old, graph)
+
+    def _rebuilt(self, backbone: torch.nn.Module) -> SimilarityGraph:
+        features = encode(
+            backbone,
+            self.dataset,
+            batch_size=self.cfg.optimizer.batch_size,
+            device=str(next(backbone.parameters()).device),
+            crop_size=self.cfg.data.crop_size,
+            num_workers=self.cfg.data.num_workers,
+        )
+        return graph_of_features(self.cfg.graph, features, self.dataset)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the refreshed graph, for the checkpoint; one that was never refreshed is built again at a resume."""
@@ -114,9 +144,7 @@ class PairData(LightningDataModule):
 
 
 def validation_images(cfg: DictConfig, dataset: ImageDataset) -> tuple[ImageDataset | None, str]:
-    """Return the images that the online probe is read on, or why there are none.
-
-    They are those of `val`, where the data set has it or `data.val_fraction` holds it out, else of `test`.
+    """Return the images that the online probe is read on, those of `validation_split`, or why there are none.
 
     Args:
         cfg: a composed config.
@@ -126,7 +154,7 @@ def validation_images(cfg: DictConfig, dataset: ImageDataset) -> tuple[ImageData
         return None, ""
     if not labelled(dataset):
         return None, "the images have no labels"
-    split = next((split for split in ("val", "test") if split in available_splits(cfg.data)), None)
+    split = validation_split(cfg.data)
     if split is None:
         return None, f"{dataset.name} has neither a val nor a test split (data.val_fraction=0.1 makes one)"
     images = dataset_from_config(cfg.data, split)
@@ -135,6 +163,15 @@ def validation_images(cfg: DictConfig, dataset: ImageDataset) -> tuple[ImageData
     wanted = cfg.validation.subset
     # a subset that is larger than a small data set means all of it
     return images if wanted is None or wanted >= len(images) else images.subset(wanted, cfg.data.subset_seed), ""
+
+
+def validation_split(data: Mapping[str, Any]) -> str | None:
+    """Return `val`, where the data set has it or `data.val_fraction` holds it out, else `test`; None without both.
+
+    Args:
+        data: the config group `data`.
+    """
+    return next((split for split in ("val", "test") if split in available_splits(data)), None)
 
 
 def labelled(dataset: ImageDataset) -> bool:

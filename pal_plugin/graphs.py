@@ -17,12 +17,13 @@ from pal_plugin.registry import near_matches
 Features = NDArray[np.float32]
 
 
-def make_graph(graph: DictConfig, dataset: ImageDataset) -> SimilarityGraph:
+def make_graph(graph: DictConfig, dataset: ImageDataset, *, num_workers: int = 0) -> SimilarityGraph:
     """Load the graph at `graph.path`, or build what `graph.builder` names; features come through the cache.
 
     Args:
         graph: the config group `graph`.
         dataset: the images it is to index.
+        num_workers: processes that read images for the prior.
 
     Raises:
         ConfigError: no such builder, or it lacks a setting.
@@ -34,7 +35,8 @@ def make_graph(graph: DictConfig, dataset: ImageDataset) -> SimilarityGraph:
     if name == "file":
         raise ConfigError("graph=file names no graph", "Set graph.path to a folder that `pal graph` wrote")
     if name in _OF_FEATURES:
-        return graph_of_features(graph, embed(dataset, make_prior(graph.prior)).features, dataset)
+        store = embed(dataset, make_prior(graph.prior), num_workers=num_workers)
+        return graph_of_features(graph, store.features, dataset)
     return _OF_DATASETS[name](graph, dataset)
 
 
@@ -67,12 +69,6 @@ def refresh_interval(graph: DictConfig | None) -> int | None:
             f"Set graph.refresh_every_n_epochs=null, or graph={' or '.join(_OF_FEATURES)}",
         )
     return every
-
-
-def without_edges(graph: SimilarityGraph) -> int:
-    """Return how many nodes have no positive edge: such anchors are paired with themselves."""
-    nodes = np.arange(graph.num_nodes)
-    return int((graph.draw_positive(nodes, np.zeros(len(nodes))) < 0).sum())
 
 
 def _builder(graph: DictConfig) -> str:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
 import hydra
 from hydra import compose as hydra_compose
 from hydra import initialize_config_module
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
@@ -67,13 +69,48 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.argv = before
 
 
+def objective(cfg: DictConfig, metrics: Mapping[str, Any]) -> float | None:
+    """Return what a Hydra sweeper may optimise: the online probe's `val_acc1` on `val`, never on the test split.
+
+    Args:
+        cfg: a composed config.
+        metrics: what `train` returned.
+
+    Returns:
+        Percent; None, which a sweeper that optimises refuses, where the probe was read on no images or on `test`
+        (which is said in one line then).
+    """
+    from pal_plugin.datamodule import validation_split
+
+    found = metrics.get("val_acc1")
+    split = validation_split(cfg.data)
+    if found is not None and split == "val":
+        return float(found)
+    if _optimises():
+        on_test = found is not None and split == "test"
+        why = "the test split, which nothing may be chosen by" if on_test else "no images"
+        print(
+            f"pal train: nothing to optimise: the online probe was read on {why} (data.val_fraction=0.1 makes a val)",
+            file=sys.stderr,
+        )
+    return None
+
+
+def _optimises() -> bool:
+    """Return whether a sweeper other than Hydra's own, which runs a grid and reads no results, started this run."""
+    hydra_cfg = HydraConfig.get() if HydraConfig.initialized() else None
+    return (
+        hydra_cfg is not None
+        and hydra_cfg.mode == RunMode.MULTIRUN
+        and hydra_cfg.sweeper._target_ != "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
+    )
+
+
 @hydra.main(version_base="1.3", config_path=None)
 def _run(cfg: DictConfig) -> float | None:
     from pal_plugin.train import train  # after Hydra has answered --help and --cfg
 
-    metrics = train(cfg)
-    objective: Any = metrics.get("val_acc1")  # what a Hydra sweeper may optimise
-    return objective if isinstance(objective, float) else None
+    return objective(cfg, train(cfg))
 
 
 def _config_name(arguments: list[str]) -> str | None:

@@ -12,8 +12,9 @@ from pal_plugin.callbacks import LAST
 from pal_plugin.errors import CheckpointError
 from pal_plugin.host import load_checkpoint
 
-# What two configs of one run may differ in: where it writes and what it says.
-FREE_KEYS = ("run_dir", "resume", "checkpoint", "logger", "name", "data.root", "data.num_workers")
+# What two configs of one run may differ in: where it writes and reads, and what it says. What it reads, the images and
+# the graph, is compared by its digest.
+FREE_KEYS = ("run_dir", "resume", "checkpoint", "logger", "name", "data.root", "data.num_workers", "graph.path")
 IDENTITY = ("config", "dataset", "graph")
 
 

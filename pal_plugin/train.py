@@ -18,12 +18,19 @@ from lightning.pytorch.loggers import CSVLogger, Logger
 from lightning.pytorch.strategies import DDPStrategy
 from omegaconf import DictConfig
 
-from pal_plugin.callbacks import AtomicCheckpointIO, Checkpoints, GraphRefresh, ProgressLines
+from pal_plugin.callbacks import (
+    WITHOUT_EDGES,
+    AtomicCheckpointIO,
+    Checkpoints,
+    GraphFigures,
+    GraphRefresh,
+    ProgressLines,
+)
 from pal_plugin.data import ImageDataset, dataset_from_config
 from pal_plugin.datamodule import PairData, labelled, validation_images
 from pal_plugin.errors import ConfigError, DeviceError
-from pal_plugin.graphs import make_graph, refresh_interval, without_edges
-from pal_plugin.host import NEEDS_PAIR_BATCH, host_info, load_checkpoint, parse_cfg
+from pal_plugin.graphs import make_graph, refresh_interval
+from pal_plugin.host import host_info, load_checkpoint, needs_pair_batch, parse_cfg
 from pal_plugin.host.config import plain
 from pal_plugin.io import write_json, write_torch
 from pal_plugin.methods import find_method
@@ -120,6 +127,7 @@ def make_trainer(
     callbacks: list[Any] = [
         *([GraphRefresh(refresh_every)] if refresh_every else []),
         Checkpoints(folder, identity, **cfg.checkpoint),
+        GraphFigures(),
         ProgressLines(bar=bar),
         LearningRateMonitor(logging_interval="step"),
         *([TQDMProgressBar()] if bar else []),
@@ -157,14 +165,14 @@ def export(module: torch.nn.Module, config: dict[str, Any], path: Path) -> None:
 
 
 def _data(cfg: DictConfig, dataset: ImageDataset, module: Any) -> PairData:
-    graph = None if cfg.graph is None else make_graph(cfg.graph, dataset)
     pair_batch = module.wants_pair_batch
-    module.anchor_probe_only = graph is not None and not pair_batch
-    if module.anchor_probe_only and module.host_name in NEEDS_PAIR_BATCH:
+    module.anchor_probe_only = cfg.graph is not None and not pair_batch
+    if module.anchor_probe_only and needs_pair_batch(module):
         raise ConfigError(
             f"{cfg.method} mixes up the images of a graph's pairs, which it takes for views of one image",
             f"Set method=gps_{cfg.method}, or graph=none",
         )
+    graph = None if cfg.graph is None else make_graph(cfg.graph, dataset, num_workers=cfg.data.num_workers)
     validation, reason = validation_images(cfg, dataset)
     if reason:
         print(f"pal train: no validation: {reason}", file=sys.stderr)
@@ -222,9 +230,6 @@ def _loggers(cfg: DictConfig, folder: Path) -> list[Logger]:
 def _say_what(cfg: DictConfig, data: PairData, folder: Path, resume: Path | None) -> None:
     images = f"{len(data.dataset)} images of {data.dataset.name}"
     pairs = "no graph" if data.graph is None else f"a graph of {data.graph.num_edges} edges"
-    alone = 0 if data.graph is None else without_edges(data.graph)
-    if alone:
-        pairs += f" ({alone} images without one are paired with themselves)"
     where = f"into {folder}" + ("" if resume is None else f", going on from epoch {data.cursor[0] + 1}")
     chosen = f"profile {cfg.profile} (or profile=debug|smoke|cpu|paper)"
     line = f"pal train: {chosen}: {cfg.method} on {images}, {pairs}, {cfg.max_epochs} epochs, {where}"
@@ -237,6 +242,6 @@ def _final_metrics(trainer: Trainer, data: PairData, wall: float) -> dict[str, A
     if not labelled(data.dataset):
         values = {key: value for key, value in values.items() if not key.startswith(OF_LABELS)}
     finite = {key: value if math.isfinite(value) else None for key, value in values.items()}
-    graph = {} if data.graph is None else {"anchors_without_edges": without_edges(data.graph)}
+    graph = {} if data.graph is None else {WITHOUT_EDGES: data.without_edges}
     steps = {"epochs": trainer.current_epoch, "steps": trainer.global_step}
     return {**finite, **graph, **steps, "wall_s": round(wall, 2)}

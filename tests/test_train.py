@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import hashlib
 import json
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,13 +16,15 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch.callbacks import EarlyStopping
+from numpy.typing import NDArray
 
 from pal_plugin.data import ImageDataset, load_digits
 from pal_plugin.data.sources import SOURCES, Source
-from pal_plugin.datamodule import validation_images
+from pal_plugin.datamodule import PairData, validation_images
 from pal_plugin.errors import ConfigError
 from pal_plugin.graph import SimilarityGraph
 from pal_plugin.graphs import make_graph
+from pal_plugin.host import METHODS
 from pal_plugin.launch import compose
 from pal_plugin.train import make_trainer, train, with_classes
 
@@ -123,13 +129,35 @@ def test_images_without_edges_are_counted(tmp_path: Path, capsys: pytest.Capture
         metrics = train(compose("gps_simclr", run))
     assert metrics["anchors_without_edges"] == 2
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())["anchors_without_edges"] == 2
-    assert "a graph of 30 edges (2 images without one are paired with themselves)" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "a graph of 30 edges" in said
+    assert "paired with themselves" not in said  # the warning says it
+    assert logged(tmp_path / "run", "anchors_without_edges") == [("0", "2")]
+
+
+def logged(run: Path, name: str) -> list[tuple[str, str]]:
+    """Return step and value wherever the run's CSV log has `name`."""
+    with (run / "csv" / "version_0" / "metrics.csv").open(encoding="utf-8") as file:
+        return [(row["step"], row[name]) for row in csv.DictReader(file) if row[name]]
+
+
+def test_every_graph_gives_the_loggers_its_figures_once(tmp_path: Path) -> None:
+    run = [*SMALL, "max_epochs=4", "graph.refresh_every_n_epochs=2", f"run_dir={tmp_path / 'run'}"]
+    train(compose("gps_simclr", run))  # two steps an epoch
+    assert [(step, float(value)) for step, value in logged(tmp_path / "run", "anchors_without_edges")] == [
+        ("0", 0),
+        ("4", 0),
+    ]
 
 
 def test_plain_methods_that_would_mix_up_a_pair(tmp_path: Path) -> None:
     run = [*SMALL, "graph=knn", "method_kwargs.num_prototypes=[5]", f"run_dir={tmp_path / 'run'}"]
     with pytest.raises(ConfigError, match=r"deepclusterv2 mixes up.*method=gps_deepclusterv2"):
         train(compose("deepclusterv2", run))
+    if "supcon" not in METHODS:  # the release's simclr has main's supcon as an option
+        run = [*SMALL, "graph=knn", "+method_kwargs.supervised=true", f"run_dir={tmp_path / 'run'}"]
+        with pytest.raises(ConfigError, match=r"simclr mixes up.*method=gps_simclr"):
+            train(compose("simclr", run))
 
 
 def test_graphs_by_their_builder(tmp_path: Path) -> None:
@@ -158,6 +186,54 @@ def test_graphs_that_cannot_be_had() -> None:
         make_graph(compose("gps_simclr", ["graph.builder=lables"]).graph, dataset)
     with pytest.raises(ConfigError, match="graph=file names no graph"):
         make_graph(compose("gps_simclr", ["graph=file", "graph.path=null"]).graph, dataset)
+
+
+class InWorkers:
+    """Photographs in memory that note in which process they are read."""
+
+    def __init__(self, arrays: NDArray[np.uint8], readers: Path) -> None:
+        self.arrays, self.readers = arrays, readers
+
+    def __len__(self) -> int:
+        return len(self.arrays)
+
+    def __getitem__(self, rows: Any) -> Any:
+        (self.readers / str(os.getpid())).touch()
+        return self.arrays[rows]
+
+    def content(self) -> str:
+        return hashlib.sha256(self.arrays.tobytes()).hexdigest()
+
+    def subset(self, rows: Any) -> InWorkers:
+        return InWorkers(self.arrays[rows], self.readers)
+
+
+def test_workers_read_for_every_purpose(tmp_path: Path) -> None:
+    """For the graph's prior, the probe's validation and a refresh, not in training alone."""
+    digits = load_digits("train").subset(16, 0)
+    photos = dataclasses.replace(digits, images=InWorkers(digits.images, tmp_path / "read"))  # type: ignore[arg-type]
+    cfg = compose("gps_simclr", [*SMALL, "graph.k=2", "graph.refresh_every_n_epochs=1", "data.num_workers=1"])
+    data = PairData(cfg, photos, None, photos, pair_batch=True)
+    data.trainer = Rank0()  # type: ignore[assignment]
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 8 * 8, 4))
+    for read in (
+        lambda: make_graph(cfg.graph, photos, num_workers=cfg.data.num_workers),
+        lambda: list(data.val_dataloader()),
+        lambda: data.refresh(network),
+    ):
+        (tmp_path / "read").mkdir()
+        read()
+        readers = {path.name for path in (tmp_path / "read").iterdir()}
+        assert readers
+        assert str(os.getpid()) not in readers
+        shutil.rmtree(tmp_path / "read")
+
+
+class Rank0:
+    """What `PairData.refresh` asks of a trainer."""
+
+    is_global_zero = True
+    strategy = type("Strategy", (), {"broadcast": staticmethod(lambda graph: graph)})
 
 
 def test_the_draw_is_the_configs(tmp_path: Path) -> None:

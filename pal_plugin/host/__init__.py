@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from pal_plugin.host.base import PairBatch
     from pal_plugin.host.checkpoint import load_backbone, load_checkpoint
     from pal_plugin.host.config import parse_cfg
-    from pal_plugin.host.pairs import NEEDS_PAIR_BATCH, PAIR_REPAIRS
+    from pal_plugin.host.pairs import PAIR_REPAIRS, needs_pair_batch
 
 _LAZY = {
     "METHODS": ("adapt", "METHODS"),
     "BaseMethod": ("base", "HostBase"),
     "BaseMomentumMethod": ("base", "HostMomentum"),
-    "NEEDS_PAIR_BATCH": ("pairs", "NEEDS_PAIR_BATCH"),
     "PAIR_REPAIRS": ("pairs", "PAIR_REPAIRS"),
     "PairBatch": ("base", "PairBatch"),
     "load_backbone": ("checkpoint", "load_backbone"),
     "load_checkpoint": ("checkpoint", "load_checkpoint"),
+    "needs_pair_batch": ("pairs", "needs_pair_batch"),
     "parse_cfg": ("config", "parse_cfg"),
 }
 
@@ -41,7 +41,6 @@ def __getattr__(name: str) -> Any:
 
 __all__ = [
     "METHODS",
-    "NEEDS_PAIR_BATCH",
     "PAIR_REPAIRS",
     "BaseMethod",
     "BaseMomentumMethod",
@@ -50,5 +49,6 @@ __all__ = [
     "host_info",
     "load_backbone",
     "load_checkpoint",
+    "needs_pair_batch",
     "parse_cfg",
 ]

@@ -13,7 +13,7 @@ labels. Read in both solo-learns:
   `DeepClusterPairs` keeps the anchor's own.
 - `supcon` (main), and `simclr` with `supervised=true` (the release), repeat the anchor's label for every view: with a
   neighbour of another class that would pull two classes together. `SupConPairs` and `SimCLRPairs` take the label of the
-  image shown.
+  image shown; images without one are drawn to no other by it.
 - `mae` (main) compares no two views: its pairs are nothing but more images.
 """
 
@@ -57,8 +57,9 @@ class SimCLRPairs(nn.Module):
         return super().training_step(batch, batch_idx)  # type: ignore[misc]
 
     def gen_extra_positives_gt(self, Y: Tensor) -> Tensor:
-        """Return (V·B, V·B): which two views show images of one class."""
-        return (self._view_labels[:, None] == self._view_labels).fill_diagonal_(False)
+        """Return (V·B, V·B): which two views show images of one known class."""
+        same = self._view_labels[:, None] == self._view_labels
+        return (same & (self._view_labels >= 0)).fill_diagonal_(False)
 
 
 class SupConPairs(nn.Module):
@@ -110,5 +111,15 @@ PAIR_REPAIRS: dict[str, type[nn.Module]] = {
     "simclr": SimCLRPairs,
     "supcon": SupConPairs,
 }
-NEEDS_PAIR_BATCH = ("deepclusterv2", "supcon")
-"""Methods that a graph's pairs must reach as a pair batch, since they would take them for views of one image."""
+
+
+def needs_pair_batch(method: Any) -> bool:
+    """Return whether a graph's pairs must reach `method` as a pair batch.
+
+    It would take them for views of one image otherwise: it keeps a memory by sample index, or its loss reads labels.
+
+    Args:
+        method: a method as it is trained; `supervised` is an option of the release's SimCLR.
+    """
+    name = getattr(method, "host_name", "")
+    return name in ("deepclusterv2", "supcon") or (name == "simclr" and bool(getattr(method, "supervised", False)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import runpy
+import shutil
 import signal
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
@@ -155,6 +156,8 @@ def test_a_run_on_another_graph_is_not_resumed(tmp_path: Path) -> None:
     train(compose("gps_simclr", small))
     resume = f"resume={tmp_path / 'run' / 'last.ckpt'}"
     assert train(compose("gps_simclr", [*small, resume]))["steps"] == 8  # finished: nothing is left to do
+    shutil.copytree(graph, tmp_path / "moved")
+    assert train(compose("gps_simclr", [*small, resume, f"graph.path={tmp_path / 'moved'}"]))["steps"] == 8
     SimilarityGraph.from_edges(64, range(64), np.roll(np.arange(64), 1)).save(graph)
     with pytest.raises(CheckpointError, match="belongs to another run: graph:"):
         train(compose("gps_simclr", [*small, resume]))

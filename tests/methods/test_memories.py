@@ -16,7 +16,8 @@ from pal_plugin.data import ImageDataset, Policy, pair_loader
 from pal_plugin.errors import ConfigError, DataError
 from pal_plugin.graph import SimilarityGraph
 from pal_plugin.host import METHODS
-from pal_plugin.methods import find_method
+from pal_plugin.host.pairs import DeepClusterPairs
+from pal_plugin.methods import GraphPairs, find_method, on_pairs
 
 Make = Callable[..., Any]
 Step = tuple[Any, Any, list[Tensor], Tensor, Tensor]
@@ -134,6 +135,15 @@ def test_supervised_simclr_draws_classes_together_by_the_images_shown(one_step: 
     assert module.gen_extra_positives_gt(targets[:, 0]).tolist() == expected
 
 
+@pytest.mark.skipif("supcon" in METHODS, reason="main's simclr has no labels")
+def test_supervised_simclr_takes_unlabelled_images_for_no_class(make: Make) -> None:
+    module = make("gps_simclr", method_kwargs={"supervised": True})
+    module._view_labels = torch.tensor([-1, 3, -1, -1, 3, -1])
+    expected = torch.zeros(6, 6, dtype=torch.bool)
+    expected[1, 4] = expected[4, 1] = True
+    assert torch.equal(module.gen_extra_positives_gt(torch.tensor([-1, 3, -1])), expected)
+
+
 @HAS_SUPCON
 def test_supcon_by_loops(one_step: Callable[..., Step]) -> None:
     before, after, views, _, targets = one_step("gps_supcon")
@@ -189,8 +199,17 @@ def test_views_that_a_method_does_not_take(make: Make) -> None:
 
 
 def test_third_party_subclasses_inherit_the_repair() -> None:
-    from pal_plugin.methods import on_pairs
-
     base: Any = METHODS["deepclusterv2"]
     mine = type("Mine", (base,), {})
     assert on_pairs(mine).update_memory_banks is find_method("gps_deepclusterv2").update_memory_banks  # type: ignore[attr-defined]
+    own: Any = type("Mine", (on_pairs(base),), {})
+    assert own.update_memory_banks is DeepClusterPairs.update_memory_banks
+
+
+def test_the_mixin_alone_is_refused_where_a_repair_is_needed() -> None:
+    base: Any = METHODS["deepclusterv2"]
+    for bases in ((GraphPairs, base), (GraphPairs, base, DeepClusterPairs), (DeepClusterPairs, GraphPairs, base)):
+        with pytest.raises(ConfigError, match=r'class Mine\(on_pairs\(METHODS\["deepclusterv2"\]\)\)'):
+            type("Mine", bases, {})
+    type("Mine", (GraphPairs, DeepClusterPairs, base), {})
+    type("Mine", (GraphPairs, METHODS["byol"]), {})  # needs none

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib
+import unicodedata
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,9 +15,12 @@ import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
 from torch.utils.data import DataLoader, Dataset, default_collate
+from torchvision.datasets import CIFAR10, CIFAR100
 
 from pal_plugin.data.draws import POSITIVE, uniforms
-from pal_plugin.errors import ManifestError
+from pal_plugin.data.lazy import FileImages
+from pal_plugin.data.manifest import Manifest, check_reference
+from pal_plugin.errors import ConfigError, ManifestError
 from pal_plugin.graph import SimilarityGraph
 from pal_plugin.host.solo import INFO, SOLO_METHODS
 
@@ -35,25 +41,21 @@ def register(methods: Mapping[str, type]) -> None:
             _wrap(importlib.import_module(module), function, wrapper)
 
 
-class GraphPairs(Dataset[Any]):
+class NeighbourViews(Dataset[Any]):
     """A data set of solo-learn main whose second view shows a neighbour.
 
     The neighbour is drawn as a function of (seed, epoch, index); the epoch is counted by `GraphPairLoader`.
+
+    Its samples are `(index (V,), [view_1, view_2, …], target (V,))`: of every view, what it shows.
 
     Args:
         dataset: yields `(index, [view_1, view_2, …], target)`.
         graph: its neighbours, by index.
         seed: the run's seed.
-        pair_batch: give index and target per view (our methods) or the anchor's alone (plain methods).
     """
 
-    def __init__(self, dataset: Any, graph: SimilarityGraph, *, seed: int, pair_batch: bool) -> None:
-        if graph.num_nodes != len(dataset):
-            raise ManifestError(
-                f"The graph has {graph.num_nodes} nodes, the data set {len(dataset)} images",
-                "Build the graph from this data set with `pal graph knn`",
-            )
-        self.dataset, self.graph, self.seed, self.pair_batch = dataset, graph, seed, pair_batch
+    def __init__(self, dataset: Any, graph: SimilarityGraph, *, seed: int) -> None:
+        self.dataset, self.graph, self.seed = dataset, graph, seed
         self.epoch = 0
 
     def __len__(self) -> int:
@@ -69,13 +71,11 @@ class GraphPairs(Dataset[Any]):
             indices.append(neighbour)
             targets.append(neighbour_target)
             shown.append(neighbour_views[view])
-        if self.pair_batch:
-            return torch.tensor(indices), shown, torch.tensor(targets)
-        return anchor, shown, target
+        return torch.tensor(indices), shown, torch.tensor(targets)
 
 
 class GraphPairLoader(DataLoader[Any]):
-    """A loader that tells its `GraphPairs` which epoch it is; every pass is the next epoch."""
+    """A loader that tells its `NeighbourViews` which epoch it is; every pass is the next epoch."""
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         iterator = super().__iter__()
@@ -88,20 +88,68 @@ def _parse_cfg(original: Callable[..., DictConfig], cfg: DictConfig) -> DictConf
     _Wrapped.graph = OmegaConf.select(parsed, "data.graph", default=None)
     _Wrapped.seed = parsed.seed
     _Wrapped.pair_batch = bool(getattr(SOLO_METHODS.get(parsed.method), "wants_pair_batch", False))
+    if _Wrapped.graph is not None and not _Wrapped.pair_batch:
+        raise ConfigError(
+            f"{parsed.method} would take the neighbours that data.graph shows for views of the anchor, and teach its "
+            "probe the anchor's label for them",
+            f"Set method=gps_{parsed.method}, or leave data.graph out",
+        )
     return parsed
 
 
 def _prepare_datasets(original: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
     dataset = original(*arguments, **keywords)
-    if _Wrapped.graph is None and not _Wrapped.pair_batch:
+    if not _Wrapped.pair_batch:
         return dataset
-    graph = _self_graph(len(dataset)) if _Wrapped.graph is None else SimilarityGraph.load(Path(_Wrapped.graph))
-    return GraphPairs(dataset, graph, seed=_Wrapped.seed, pair_batch=_Wrapped.pair_batch)
+    if _Wrapped.graph is None:
+        graph = _self_graph(len(dataset))
+    else:
+        graph = SimilarityGraph.load(Path(_Wrapped.graph))
+        _check_graph(graph, dataset, Path(_Wrapped.graph))
+    return NeighbourViews(dataset, graph, seed=_Wrapped.seed)
+
+
+def _check_graph(graph: SimilarityGraph, dataset: Any, path: Path) -> None:
+    """Refuse a graph of another data set; one that cannot be told is only counted, with a warning."""
+    if graph.num_nodes != len(dataset):
+        raise ManifestError(
+            f"The graph in {path} has {graph.num_nodes} nodes, the data set {len(dataset)} images",
+            "Build the graph from this data set with `pal graph knn`",
+        )
+    manifest = _manifest(dataset)
+    if graph.manifest is not None and manifest is not None:
+        check_reference(graph.manifest, manifest, what="The graph", path=path)
+    else:
+        warnings.warn(
+            f"Only the number of its nodes says that the graph in {path} is one of this data set; it is taken to be, "
+            "sample by sample",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+
+
+def _manifest(dataset: Any) -> Manifest | None:
+    """Return what `pal` would say that main's data set is: one of image files, or CIFAR; None for others.
+
+    Main's order of files is not always ours (its unlabelled folders have that of the file system), and the manifest's
+    digest is over the order.
+    """
+    files = [Path(path) for path, _ in getattr(dataset, "samples", ())]
+    files = files or [Path(dataset.root) / name for name in getattr(dataset, "images", ())]
+    if files:
+        ids = tuple(unicodedata.normalize("NFC", file.relative_to(dataset.root).as_posix()) for file in files)
+        return Manifest("folder", "train", ids, FileImages(tuple(files)).content())
+    if not isinstance(dataset, CIFAR10):
+        return None
+    hundred, rows = isinstance(dataset, CIFAR100), range(len(dataset))
+    ids = tuple(f"train/{i:05d}" if hundred else f"data_batch_{1 + i // 10_000}/{i % 10_000:04d}" for i in rows)
+    content = hashlib.sha256(np.ascontiguousarray(dataset.data).data).hexdigest()
+    return Manifest("cifar100" if hundred else "cifar10", "train", ids, content)
 
 
 def _prepare_dataloader(original: Callable[..., Any], train_dataset: Any, *arguments: Any, **keywords: Any) -> Any:
     loader = original(train_dataset, *arguments, **keywords)
-    if not isinstance(train_dataset, GraphPairs):
+    if not isinstance(train_dataset, NeighbourViews):
         return loader
     return GraphPairLoader(
         train_dataset,

@@ -1,6 +1,7 @@
 """A researcher's own script in the shape of solo-learn main's main_pretrain.py; `ARGS`: cfg, out."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +21,30 @@ from solo.data.pretrain_dataloader import (  # noqa: E402
 )
 from solo.methods import METHODS  # noqa: E402
 
+from pal_plugin.errors import PalError  # noqa: E402
+
 ARGS: dict[str, Any] = globals()["ARGS"]
+
+
+def refused(call: Callable[[], Any]) -> Any:
+    """Call it, leaving an error of the plugin's in `out` with the ending `.error`."""
+    try:
+        return call()
+    except PalError as error:
+        text = f"{type(error).__name__}: {error}"
+        Path(ARGS["out"]).with_suffix(".error").write_text(text, encoding="utf-8")
+        raise
+
 
 cfg = OmegaConf.create(ARGS["cfg"])
 OmegaConf.set_struct(cfg, False)
-cfg = parse_cfg(cfg)
+cfg = refused(lambda: parse_cfg(cfg))
 seed_everything(cfg.seed)
 model = METHODS[cfg.method](cfg)
 transform = FullTransformPipeline(
     [NCropAugmentation(build_transform_pipeline("custom", aug), aug.num_crops) for aug in cfg.augmentations]
 )
-dataset = prepare_datasets("custom", transform, train_data_path=cfg.data.train_path, data_format="image_folder")
+dataset = refused(lambda: prepare_datasets("custom", transform, train_data_path=cfg.data.train_path))
 loader = prepare_dataloader(dataset, batch_size=cfg.optimizer.batch_size, num_workers=cfg.data.num_workers)
 seen: list[Any] = []
 step = type(model).training_step

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import pickle
 import runpy
 from collections.abc import Callable
 from multiprocessing.context import ForkServerContext
@@ -13,10 +15,17 @@ import numpy as np
 import pytest
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
+from torchvision.datasets import CIFAR10, CIFAR100, ImageFolder
 
 import pal_plugin
+from pal_plugin.data import load_dataset
+from pal_plugin.data.cifar10 import read_binary
+from pal_plugin.data.cifar100 import read_python
+from pal_plugin.data.manifest import Manifest
+from pal_plugin.errors import ManifestError
 from pal_plugin.graph import SimilarityGraph
 from pal_plugin.host import host_info
+from pal_plugin.host.register import _check_graph, _manifest
 from pal_plugin.host.solo import SOLO_METHODS
 from pal_plugin.methods import find_method
 
@@ -43,7 +52,8 @@ def photographs(folder: Path) -> Path:
 
 def run(
     processes: ForkServerContext, cfg: DictConfig, folder: Path, method: str, graph: str | None
-) -> list[dict[str, Any]]:
+) -> list[dict[str, Any]] | str:
+    """Run the script; return its batches, or the error of the plugin's that stopped it."""
     plain = OmegaConf.to_container(cfg)
     assert isinstance(plain, dict)
     off = {"prob": 0.0}
@@ -67,34 +77,112 @@ def run(
     process = processes.Process(target=runpy.run_path, args=(str(SCRIPT), {"ARGS": {"cfg": plain, "out": str(out)}}))
     process.start()
     process.join(120)
+    failed = out.with_suffix(".error")
+    if failed.exists():
+        return failed.read_text(encoding="utf-8")
     assert process.exitcode == 0
     content: list[dict[str, Any]] = json.loads(out.read_text())
     return content
 
 
+def manifest(folder: Path) -> Manifest:
+    return load_dataset("folder", "train", root=folder).manifest
+
+
+MAIN = pytest.mark.skipif(host_info().kind == "release", reason="the release has no solo.data")
+
+
+@MAIN
 @pytest.mark.slow
-@pytest.mark.skipif(host_info().kind == "release", reason="the release has no solo.data")
-@pytest.mark.parametrize("method", ["gps_byol", "byol"])
 def test_a_script_of_mains_own(
-    method: str, make_config: Callable[..., DictConfig], processes: ForkServerContext, tmp_path: Path
+    make_config: Callable[..., DictConfig], processes: ForkServerContext, tmp_path: Path
 ) -> None:
-    SimilarityGraph.from_edges(16, range(16), NEIGHBOUR).save(tmp_path / "graph")
-    batches = run(processes, make_config(method), tmp_path, method, str(tmp_path / "graph"))
+    images = photographs(tmp_path / "images")
+    SimilarityGraph.from_edges(16, range(16), NEIGHBOUR, manifest=manifest(images)).save(tmp_path / "graph")
+    batches = run(processes, make_config("gps_byol"), tmp_path, "gps_byol", str(tmp_path / "graph"))
+    assert isinstance(batches, list), batches
     assert len(batches) == 4  # 2 epochs of 16 images in batches of 8
     for epoch in (batches[:2], batches[2:]):
-        anchors = [np.array(batch["index"]).reshape(8, -1)[:, 0] for batch in epoch]
+        anchors = [np.array(batch["index"])[:, 0] for batch in epoch]
         assert sorted(np.concatenate(anchors)) == list(range(16))
     for batch in batches:
         index, targets = np.array(batch["index"]), np.array(batch["targets"])
-        anchors = index if method == "byol" else index[:, 0]
-        if method == "gps_byol":
-            assert index[:, 1].tolist() == [NEIGHBOUR[anchor] for anchor in anchors]
-            assert (targets == index // 4).all()
-        else:
-            assert (targets == anchors // 4).all()
+        anchors = index[:, 0]
+        assert index[:, 1].tolist() == [NEIGHBOUR[anchor] for anchor in anchors]
+        assert (targets == index // 4).all()
         shown = np.array(batch["means"])  # normalised gray values: equal order as the images' indices
         by_image = dict(zip(anchors.tolist(), shown[0], strict=True))
         for position, anchor in enumerate(anchors):
             if NEIGHBOUR[anchor] in by_image:
                 assert shown[1][position] == pytest.approx(by_image[NEIGHBOUR[anchor]], abs=1e-5)
             assert shown[1][position] != pytest.approx(shown[0][position], abs=1e-3)
+
+
+@MAIN
+@pytest.mark.slow
+def test_what_a_script_of_mains_own_is_refused(
+    make_config: Callable[..., DictConfig], processes: ForkServerContext, tmp_path: Path
+) -> None:
+    images = photographs(tmp_path / "images")
+    graph = SimilarityGraph.from_edges(16, range(16), NEIGHBOUR, manifest=manifest(images))
+    graph.save(tmp_path / "graph")
+    refusal = run(processes, make_config("byol"), tmp_path, "byol", str(tmp_path / "graph"))
+    assert "ConfigError: byol would take the neighbours" in refusal
+    assert "Set method=gps_byol" in refusal
+    other = Manifest("folder", "train", manifest(images).ids, "0" * 64)
+    SimilarityGraph.from_edges(16, range(16), NEIGHBOUR, manifest=other).save(tmp_path / "other")
+    refusal = run(processes, make_config("gps_byol"), tmp_path, "gps_byol", str(tmp_path / "other"))
+    assert f"ManifestError: The graph in {tmp_path / 'other'} indexes folder/train" in refusal
+
+
+def test_mains_data_sets_are_told_by_their_manifest(tmp_path: Path) -> None:
+    """Main's order of files, images and all; torchvision's classes stand for those that main derives from them."""
+    images = photographs(tmp_path / "images")
+    assert _manifest(ImageFolder(images)) == manifest(images)
+    (images / "class0").rename(images / "class1-more")  # before class1/ for us, after class1 for torchvision
+    assert _manifest(ImageFolder(images)) != manifest(images)
+    flat = photographs(tmp_path / "more") / "class0"
+
+    class Unlabelled:  # of main
+        root, images = flat, ["03.png", "00.png", "01.png", "02.png"]
+
+    assert _manifest(Unlabelled()) != manifest(flat)
+    Unlabelled.images.sort()
+    assert _manifest(Unlabelled()) == manifest(flat)
+    assert _manifest(object()) is None
+
+
+@pytest.mark.parametrize("name", ["cifar10", "cifar100"])
+def test_cifars_manifest_is_the_one_of_our_own_loader(name: str, tmp_path: Path) -> None:
+    data = np.random.default_rng(0).integers(256, size=(20_003, 32, 32, 3), dtype=np.uint8)
+    labels = np.zeros(len(data), dtype=np.uint8)
+    planes = data.transpose(0, 3, 1, 2).reshape(len(data), -1)
+    theirs = object.__new__(CIFAR10 if name == "cifar10" else CIFAR100)  # as if it had read its files
+    theirs.data = data
+    if name == "cifar10":
+        files = [tmp_path / f"data_batch_{number + 1}.bin" for number in range(3)]
+        for number, file in enumerate(files):
+            part = slice(10_000 * number, 10_000 * (number + 1))
+            np.hstack([labels[part, None], planes[part]]).tofile(file)
+        images, _, ids = read_binary(files)
+    else:
+        published = pickle.dumps({b"data": planes, b"fine_labels": labels.tolist()}, protocol=3)
+        published = published.replace(b"cnumpy._core.", b"cnumpy.core.")  # it is of NumPy 1
+        (tmp_path / "train").write_bytes(published)
+        (tmp_path / "meta").write_bytes(pickle.dumps({b"fine_label_names": [b"x"]}))
+        ours = read_python(tmp_path, "train")
+        images, ids = ours.images, ours.ids
+    content = hashlib.sha256(np.ascontiguousarray(images).data).hexdigest()
+    found = _manifest(theirs)
+    assert found is not None
+    assert found.digest == Manifest(name, "train", ids, content).digest
+
+
+def test_a_graph_that_names_no_data_set_is_counted(tmp_path: Path) -> None:
+    images = photographs(tmp_path / "images")
+    graph = SimilarityGraph.from_edges(16, range(16), NEIGHBOUR)
+    with pytest.warns(RuntimeWarning, match="Only the number of its nodes"):
+        _check_graph(graph, ImageFolder(images), tmp_path)
+    (images / "class0" / "00.png").unlink()
+    with pytest.raises(ManifestError, match="16 nodes, the data set 15 images"):
+        _check_graph(graph, ImageFolder(images), tmp_path)

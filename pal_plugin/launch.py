@@ -13,10 +13,10 @@ import hydra
 from hydra import compose as hydra_compose
 from hydra import initialize_config_module
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from pal_plugin.errors import ConfigError
 from pal_plugin.registry import near_matches
@@ -133,6 +133,14 @@ def _explained(error: Exception, name: str | None) -> ConfigError:
         return ConfigError(
             f"There is no config called {name!r}", f"Choose another: {near_matches(name, config_names())}"
         )
+    if isinstance(error, OverrideParseException):
+        key, _, value = error.override.partition("=")
+        return ConfigError(
+            f"Hydra cannot read the override {error.override!r}",
+            f"Where the value has signs of Hydra's own grammar, quote it twice: '{key}=\"{value}\"'",
+        )
+    if isinstance(error, MissingMandatoryValue) and error.full_key:
+        return ConfigError(f"The config {name} needs {error.full_key}", f"Add {error.full_key}=…")
     option = re.search(r"Could not override '([^']+)'", text)
     if option:
         key = option.group(1)

@@ -19,6 +19,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from omegaconf import DictConfig
 
 from pal_plugin.callbacks import (
+    LAST,
     WITHOUT_EDGES,
     AtomicCheckpointIO,
     Checkpoints,
@@ -28,7 +29,7 @@ from pal_plugin.callbacks import (
 )
 from pal_plugin.data import ImageDataset, dataset_from_config
 from pal_plugin.datamodule import PairData, labelled, validation_images
-from pal_plugin.errors import ConfigError, DeviceError
+from pal_plugin.errors import ConfigError, DeviceError, GraphError
 from pal_plugin.graphs import make_graph, refresh_interval
 from pal_plugin.host import host_info, load_checkpoint, needs_pair_batch, parse_cfg
 from pal_plugin.host.config import plain
@@ -36,6 +37,7 @@ from pal_plugin.io import write_json, write_torch
 from pal_plugin.methods import find_method
 from pal_plugin.precision import fast_bfloat16
 from pal_plugin.resume import checkpoint_to_resume, run_folder
+from pal_plugin.values import check_values
 
 MODEL = "model.ckpt"
 METRICS = "metrics.json"
@@ -57,6 +59,7 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     """
     begun = time.monotonic()
     _quieten()
+    check_values(cfg)
     _check_device(cfg)
     find_method(cfg.method)  # before anything is fetched, embedded or written
     every = refresh_interval(cfg.graph)
@@ -79,6 +82,8 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     try:
         trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
     except SystemExit as stop:  # what Lightning makes of Ctrl-C
+        if (folder / LAST).exists():
+            print(f"pal train: to go on, add run_dir={folder} resume=auto", file=sys.stderr)
         raise KeyboardInterrupt from stop
     metrics = _final_metrics(trainer, data, time.monotonic() - begun)
     if trainer.is_global_zero:
@@ -173,6 +178,11 @@ def _data(cfg: DictConfig, dataset: ImageDataset, module: Any) -> PairData:
             f"Set method=gps_{cfg.method}, or graph=none",
         )
     graph = None if cfg.graph is None else make_graph(cfg.graph, dataset, num_workers=cfg.data.num_workers)
+    if graph is not None and not len(graph.positive_rows[1]):
+        raise GraphError(
+            f"The graph of {dataset.name} has no positive edge: every image would be paired with itself",
+            "Look at it by `pal graph inspect`, or set graph=none",
+        )
     validation, reason = validation_images(cfg, dataset)
     if reason:
         print(f"pal train: no validation: {reason}", file=sys.stderr)

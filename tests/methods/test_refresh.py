@@ -163,7 +163,7 @@ def test_two_processes_have_one_graph(processes: ForkServerContext, tmp_path: Pa
 
 @pytest.mark.slow
 def test_where_rank_0_fails_all_stop(processes: ForkServerContext, tmp_path: Path) -> None:
-    """The others would wait for its graph otherwise, until the collective times out after half an hour."""
+    """Each with what went wrong: the others would see a collective that breaks or times out otherwise."""
     assert two_processes(processes, tmp_path, fail=True) == [1, 1]
     first, second = ((tmp_path / f"error.{rank}").read_text(encoding="utf-8") for rank in (0, 1))
     assert first.startswith("FeatureError: The network gives (")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -56,6 +57,22 @@ def read_json(path: Path, error: type[PalError], mend: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise error(f"{path} holds a JSON {type(value).__name__}, not an object", mend)
     return value
+
+
+def nothing_at(path: Path, what: str, pattern: str, error: type[PalError], mend: str) -> PalError:
+    """Return the error of a path where nothing is, most often a mistyped one.
+
+    Args:
+        path: which one.
+        what: the sentence up to the path: "There is no graph".
+        pattern: what the folder of `path` is searched for, to name the nearest; of `*/graph.json` the folder counts.
+        error: the class to make.
+        mend: what puts it right where nothing near is meant.
+    """
+    parts = pattern.count("/")
+    beside = {file.parents[parts - 1].name if parts else file.name for file in path.parent.glob(pattern)}
+    near = difflib.get_close_matches(path.name, sorted(name for name in beside if not name.startswith(".")))
+    return error(f"{what} at {path}", f"Did you mean {' or '.join(near)}? {mend}" if near else mend)
 
 
 def refuse_foreign_folder(folder: Path, token: str, error: type[PalError]) -> None:

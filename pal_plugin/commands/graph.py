@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,12 @@ def _run(args: argparse.Namespace) -> int:
     started = time.perf_counter()
     graph: SimilarityGraph = args.build(args)
     graph.save(args.out)
+    if not (graph.weights > 0).any():
+        warnings.warn(
+            f"THE GRAPH {args.out} HAS NO POSITIVE EDGE: no sample gets a partner from it, and "
+            "training with it alone is plain self-supervised learning",
+            stacklevel=1,
+        )
     figures = {"graph": str(args.out), "nodes": graph.num_nodes, "edges": graph.num_edges}
     figures["without_edges"] = int((graph.degree == 0).sum())
     parameters = graph.builder["parameters"]
@@ -69,10 +76,10 @@ def _add_radius(actions: Any) -> None:
     radius.add_argument(
         "--tau",
         type=_tau,
-        required=True,
+        default="adaptive",
         metavar="TAU",
-        help="a distance (one minus the cosine for --metric cosine), or adaptive: the one within which half of the "
-        "samples have K others",
+        help="a distance (one minus the cosine for --metric cosine), or adaptive (default): the one within which half "
+        "of the samples have K others",
     )
     radius.add_argument("--k", type=int, default=4, metavar="K", help="of the adaptive tau (default: 4)")
     radius.add_argument("--max-neighbours", type=int, metavar="M", help="keep the M nearest of each (default: all)")
@@ -83,7 +90,9 @@ def _add_labels(actions: Any) -> None:
     labels = actions.add_parser("labels", help="others of the same class: the bound for any prior's neighbours")
     add_dataset(labels, required=True)
     add_part(labels)
-    labels.add_argument("--k", type=int, required=True, metavar="K", help="others of a sample, drawn at random")
+    labels.add_argument(
+        "--k", type=int, default=4, metavar="K", help="others of a sample, drawn at random (default: 4)"
+    )
     labels.add_argument("--draw-seed", type=int, default=0, metavar="S", help="which others (default: 0)")
     _finish(labels, _labels)
 
@@ -105,7 +114,14 @@ def _add_adjacent(actions: Any) -> None:
     adjacent = actions.add_parser("adjacent", help="frames next to each other in a sequence, told by the samples' ids")
     add_dataset(adjacent, required=True)
     add_part(adjacent)
-    adjacent.add_argument("--window", type=int, default=1, metavar="W", help="frames before and after (default: 1)")
+    adjacent.add_argument(
+        "--window",
+        type=int,
+        default=1,
+        metavar="W",
+        help="how far the numbers of two frames differ at most, not how many frames: frames numbered 0, 5, 10 … need 5 "
+        "(default: 1)",
+    )
     _finish(adjacent, _adjacent)
 
 

@@ -31,7 +31,7 @@ def adjacent_graph(
             one step apart. Or N sample ids (strings): the last number in an id, before a file's extension, is its
             time, and all around it names the sequence, so `a/frame_0009.png` and `a/frame_0010.png` are one step
             apart, also when frames between others are missing. Frames numbered in tens need a window of 10.
-        window: steps, 1 or more.
+        window: steps, 1 or more: differences of the frames' numbers, not numbers of frames.
         manifest: the data set of the samples, as a manifest or its reference; kept in the graph.
 
     Returns:
@@ -39,7 +39,8 @@ def adjacent_graph(
         index). Samples of one sequence and the same time are 0 steps apart.
 
     Raises:
-        GraphError: window < 1, neither (N,) integers nor strings, or an id without a number (it is named).
+        GraphError: window < 1, neither (N,) integers nor strings, an id without a number (it is named), or no two
+            samples within the window (the smallest step is named).
     """
     if window < 1:
         raise GraphError(f"window={window} reaches no other sample", "Choose window >= 1")
@@ -54,6 +55,8 @@ def adjacent_graph(
             "Pass the number of each sample's sequence, or the ids of the data set",
         )
     rows, columns, steps = _windows(groups, times, window)
+    if not rows.size:
+        raise _apart(groups, times, window)
     order = np.lexsort((columns, steps))
     return SimilarityGraph.from_edges(
         len(values),
@@ -87,6 +90,23 @@ def _numbered(ids: Sequence[str]) -> tuple[Longs, Longs]:
         groups[row] = known.setdefault((found["before"], found["after"]), len(known))
         times[row] = int(found["number"])
     return groups, times
+
+
+def _apart(groups: Longs, times: Longs, window: int) -> GraphError:
+    """Return the error of a window that is smaller than every step, or of sequences of one sample each."""
+    order = np.lexsort((times, groups))
+    steps = np.diff(times[order])[np.diff(groups[order]) == 0]
+    if not steps.size:
+        return GraphError(
+            f"None of the {groups.size} samples is in one sequence with another",
+            "Name the frames of a sequence alike but for their last number (walk/0001.png, walk/0002.png), or build "
+            "from features (graph=knn, pal graph knn)",
+        )
+    least = int(steps.min())
+    return GraphError(
+        f"No two samples are within window={window}: the frames' numbers go in steps of {least} or more",
+        f"Set window={least} (--window {least}, graph.window={least})",
+    )
 
 
 def _windows(groups: Longs, times: Longs, window: int) -> tuple[Longs, Longs, Longs]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pal_plugin.arrays import AnyArray, read_array, read_json, refuse_foreign_folder, write_array
+from pal_plugin.arrays import AnyArray, nothing_at, read_array, read_json, refuse_foreign_folder, write_array
 from pal_plugin.errors import GraphError
 from pal_plugin.io import atomic_folder
 
@@ -40,8 +40,12 @@ def read(source: Path, *, mmap: bool) -> tuple[dict[str, AnyArray], dict[str, An
     """Return the arrays by name, memory-mapped where asked, and the record.
 
     Raises:
-        GraphError: a file is missing, truncated or of another format version.
+        GraphError: there is no graph, or a file is missing, truncated or of another format version.
     """
+    if not source.exists():
+        raise nothing_at(source, "There is no graph", "*/graph.json", GraphError, "Build one (pal graph knn --help)")
+    if not (source / "graph.json").exists():
+        raise GraphError(f"{source} is no graph: there is no graph.json in it", REBUILD)
     record = read_json(source / "graph.json", GraphError, REBUILD)
     if record.get("format") != FORMAT:
         raise GraphError(

@@ -27,13 +27,19 @@ def label_graph(
         A graph with edges of weight 1; each row's in the order drawn.
 
     Raises:
-        GraphError: k < 1, labels that are not (N,) integers, or no two samples of one class.
+        GraphError: k < 1, labels that are not (N,) integers, all of them -1, or no two samples of one class.
     """
     classes = np.asarray(labels)
     if k < 1 or classes.ndim != 1 or classes.dtype.kind not in "iu":
         raise GraphError(
             f"k={k} and labels of {classes.dtype} and shape {classes.shape} make no graph",
             "Pass k >= 1 and one integer for each sample",
+        )
+    if classes.size and (classes == -1).all():
+        raise GraphError(
+            "The data set is unlabelled, and this graph connects samples of one label",
+            "Build it from features (graph=knn, pal graph knn), or, where folders are classes, set labelled=true "
+            "(data.options.labelled=true, --option labelled=true)",
         )
     generator = np.random.default_rng(seed)
     rows: list[npt.NDArray[np.int64]] = [np.empty(0, dtype=np.int64)]

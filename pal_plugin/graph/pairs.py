@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pal_plugin.arrays import nothing_at
 from pal_plugin.errors import ConfigError, GraphError
 from pal_plugin.graph.similarity import Manifested, SimilarityGraph, reference_of
 
@@ -47,6 +48,8 @@ def pairs_graph(
         ConfigError: a Parquet file and no pyarrow.
     """
     source = Path(path)
+    if not source.exists():
+        raise nothing_at(source, "There is no list of pairs", "*.*", GraphError, "Name a CSV or Parquet file")
     table = _parquet(source) if source.suffix.lower() in (".parquet", ".pq") else _csv(source)
     left, right = _ends(source, table, ids)
     weights = _weights(source, table, left.size)

@@ -51,8 +51,8 @@ def radius_graph(
 
     Raises:
         FeatureError: as `knn_graph`.
-        GraphError: as `knn_graph`; τ is negative or not finite, k or max_neighbours below 1, or there are more than
-            134 million edges.
+        GraphError: as `knn_graph`; τ is negative or not finite, k or max_neighbours below 1, no two samples are within
+            τ, or there are more than 134 million edges.
         ConfigError: unknown metric, or a word for τ that is not "adaptive".
     """
     check_metric(metric)
@@ -66,6 +66,11 @@ def radius_graph(
     search = Search.of(Space.of(points, metric))
     value = _adaptive(search, k, metric) if isinstance(tau, str) else float(tau)
     rows, columns = _edges(search, _limit(value, metric), max_neighbours)
+    if not rows.size:
+        raise GraphError(
+            f"No two samples are within τ={value:g} of each other",
+            f"Choose a larger tau, or adaptive; half of them have another within {_adaptive(search, 1, metric):g}",
+        )
     parameters = {"tau": value, "rule": "adaptive" if isinstance(tau, str) else "fixed", "metric": metric}
     if isinstance(tau, str):
         parameters["k"] = k

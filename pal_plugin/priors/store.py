@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from pal_plugin.arrays import AnyArray, first_bad_row, read_array, read_json, refuse_foreign_folder, write_array
+from pal_plugin.arrays import (
+    AnyArray,
+    first_bad_row,
+    nothing_at,
+    read_array,
+    read_json,
+    refuse_foreign_folder,
+    write_array,
+)
 from pal_plugin.errors import FeatureError, ManifestError
 from pal_plugin.io import atomic_folder
 
@@ -93,9 +101,14 @@ def load_features(path: str | os.PathLike[str], manifest: Manifest | None = None
         ManifestError: the features are those of another data set.
     """
     place = Path(path)
+    if not place.exists():
+        pattern = "*.npy" if place.suffix == ".npy" else "*/features.json"
+        raise nothing_at(place, "There are no features", pattern, FeatureError, "Make them (pal embed --help)")
     folder = place.parent if place.name == "features.npy" and place.with_name("features.json").is_file() else place
     if folder.suffix == ".npy" and not folder.is_dir():
         return _load_bare(folder, manifest)
+    if not (folder / "features.json").exists():
+        raise FeatureError(f"{folder} is no feature store: there is no features.json in it", _AGAIN)
     record = read_json(folder / "features.json", FeatureError, _AGAIN)
     if record.get("format") != FORMAT:
         raise FeatureError(

@@ -29,11 +29,23 @@ def brute(groups, times, window):
     return found
 
 
+def same_as_brute(given, groups, times, window):
+    """The graph is the loop's; where the loop finds no edge, the refusal names the smallest window that has one."""
+    expected = brute(groups, times, window)
+    if any(expected):
+        assert lists(adjacent_graph(given, window)) == expected
+        return
+    with pytest.raises(GraphError) as caught:
+        adjacent_graph(given, window)
+    enough = next((wider for wider in range(window + 1, 40) if any(brute(groups, times, wider))), None)
+    assert (f"in steps of {enough} or more" in caught.value.what) == (enough is not None)
+    assert ("one sequence with another" in caught.value.what) == (enough is None)
+
+
 @given(st.lists(st.integers(-2, 3), max_size=25), st.integers(1, 6))
 def test_groups_count_their_rows(groups, window):
     times = [groups[:row].count(group) for row, group in enumerate(groups)]
-    graph = adjacent_graph(np.array(groups, dtype=np.int64), window)
-    assert lists(graph) == brute(groups, times, window)
+    same_as_brute(np.array(groups, dtype=np.int64), groups, times, window)
 
 
 @given(
@@ -43,8 +55,7 @@ def test_groups_count_their_rows(groups, window):
 )
 def test_ids_name_the_sequence_and_the_time(frames, after, window):
     ids = [f"{group}{time:0{1 + row % 3}d}{after}" for row, (group, time) in enumerate(frames)]
-    graph = adjacent_graph(ids, window)
-    assert lists(graph) == brute([group for group, _ in frames], [time for _, time in frames], window)
+    same_as_brute(ids, [group for group, _ in frames], [time for _, time in frames], window)
 
 
 def test_order_of_rows_and_missing_frames_do_not_matter_to_ids():
@@ -88,6 +99,13 @@ def test_a_manifest_is_kept():
 def test_what_is_no_sequence_is_refused(groups, said):
     with pytest.raises(GraphError, match=said):
         adjacent_graph(groups)
+
+
+def test_frames_numbered_in_fives_name_the_window_they_need():
+    ids = [f"walk/{number:04d}.png" for number in range(0, 50, 5)]
+    with pytest.raises(GraphError, match=r"window=1: .* steps of 5 or more. Set window=5 \(--window 5, graph.window=5"):
+        adjacent_graph(ids)
+    assert adjacent_graph(ids, 5).num_edges == 18
 
 
 def test_a_window_reaches_somebody():

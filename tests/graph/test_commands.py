@@ -98,6 +98,21 @@ def test_graphs_of_graphs(build, points, tmp_path):
     assert build("hop", paths[0], "--n", 3)[0].digest == hop(near, 3).digest
 
 
+def test_defaults_are_those_of_the_config_group(build, points, digits, tmp_path):
+    assert build("radius", "--features", tmp_path / "points.npy")[0].digest == radius_graph(points, "adaptive").digest
+    assert build("labels", *PART)[0].digest == label_graph(digits.labels, 4).digest
+
+
+def test_a_graph_without_a_positive_edge_is_said_in_one_line(tmp_path, capsys):
+    ring = SimilarityGraph.from_edges(4, range(4), [1, 2, 3, 0]).save(tmp_path / "ring")
+    assert main(["graph", "mutual", str(ring), "--out", str(tmp_path / "made")]) == 0
+    captured = capsys.readouterr()
+    assert "edges: 0" in captured.out
+    assert captured.err.startswith("pal: warning: THE GRAPH")
+    assert "HAS NO POSITIVE EDGE" in captured.err
+    assert captured.err.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
@@ -107,7 +122,9 @@ def test_graphs_of_graphs(build, points, tmp_path):
         (["pairs", "none.csv", *PART], "none.csv"),
         (["labels", *PART, "--k", "0"], "k=0"),
         (["adjacent", *PART, "--window", "0"], "window=0"),
-        (["hop", "nowhere"], "nowhere"),
+        (["hop", "nowhere"], "There is no graph at nowhere"),
+        (["adjacent", "--data", "digits", "--subset", "10"], "in steps of"),
+        (["radius", "--features", "points.npy", "--tau", "1e-9"], "Choose a larger tau"),
         (["union", "nowhere"], "nowhere"),
     ],
 )

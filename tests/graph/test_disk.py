@@ -112,6 +112,15 @@ def test_a_broken_folder_is_named_with_its_remedy(folder, corruption, mmap):
     assert "pal graph knn" in caught.value.mend
 
 
+def test_a_mistyped_path_names_the_graph_beside_it(folder):
+    (folder.parent / "grapes").mkdir()
+    mistyped = folder.with_name(f"{folder.name}s")
+    with pytest.raises(GraphError) as caught:
+        SimilarityGraph.load(mistyped)
+    assert caught.value.what == f"There is no graph at {mistyped}"
+    assert caught.value.mend.startswith(f"Did you mean {folder.name}? ")
+
+
 def test_another_folder_is_not_replaced(tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(GraphError, match="other files"):

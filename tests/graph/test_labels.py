@@ -52,6 +52,7 @@ def test_results_in_git_keep_their_graph():
         ([0.0, 0.0], 1, "float64"),
         ([[0, 0]], 1, "shape"),
         ([0, 1, -1, -1], 1, "No two samples"),
+        ([-1, -1], 1, "is unlabelled.*pal graph knn.*labelled=true"),
         (np.empty(0, dtype=int), 1, "No two samples"),
     ],
 )

@@ -123,9 +123,10 @@ def test_parquet_with_wrong_cells_is_refused(tmp_path, table, said):
 
 
 def test_broken_and_missing_parquet_is_refused(write, tmp_path):
-    for path in (write(b"PAR1 and then nothing", "pairs.parquet"), tmp_path / "none.parquet"):
-        with pytest.raises(GraphError, match="cannot be read as Parquet"):
-            pairs_graph(path, IDS)
+    with pytest.raises(GraphError, match="cannot be read as Parquet"):
+        pairs_graph(write(b"PAR1 and then nothing", "pairs.parquet"), IDS)
+    with pytest.raises(GraphError, match=r"no list of pairs at .*pairz\.parquet\. Did you mean pairs\.parquet\?"):
+        pairs_graph(tmp_path / "pairz.parquet", IDS)
 
 
 def test_without_pyarrow_the_extra_is_named(write, monkeypatch):
@@ -144,7 +145,7 @@ def test_without_pyarrow_the_extra_is_named(write, monkeypatch):
 
 
 WRONG = {
-    "no file": (None, "cannot be read as CSV"),
+    "no file": (None, "There is no list of pairs at"),
     "nothing": ("", r"columns \(none\)"),
     "header alone": ("id_a,id_b\n", "lists no pair"),
     "no header": ("cat/1.png,cat/2.png\n", "columns cat/1.png, cat/2.png"),

@@ -42,8 +42,12 @@ def test_equal_to_the_loop(points, data):
     distances = np.sqrt(squared(points)).reshape(-1).tolist()
     tau = data.draw(st.sampled_from([*distances, 0.0, 0.7, 1e3, 1e200]))  # often right on a distance
     most = data.draw(st.none() | st.integers(1, 5))
-    graph = radius_graph(points, tau, max_neighbours=most)
-    assert lists(graph) == within(points, tau * tau, most)
+    expected = within(points, tau * tau, most)
+    if any(expected):
+        assert lists(radius_graph(points, tau, max_neighbours=most)) == expected
+    else:
+        with pytest.raises(GraphError, match="No two samples are within"):
+            radius_graph(points, tau, max_neighbours=most)
 
 
 @pytest.mark.parametrize("tau", [0.0, 0.01, 0.3, 1.0, 2.0])
@@ -83,8 +87,12 @@ def test_adaptive_is_the_least_tau_that_gives_half_of_them_k_neighbours(points, 
     assert 2 * (graph.degree >= k).sum() >= len(points)
     assert radius_graph(points, tau, metric=metric).digest == graph.digest
     if tau > 0:
-        closer = radius_graph(points, tau * (1 - 1e-9), metric=metric)
-        assert 2 * (closer.degree >= k).sum() < len(points)
+        try:
+            closer = radius_graph(points, tau * (1 - 1e-9), metric=metric)
+        except GraphError as error:
+            assert "No two samples" in error.what  # noqa: PT017
+        else:
+            assert 2 * (closer.degree >= k).sum() < len(points)
 
 
 def test_adaptive_k_of_more_than_there_are():
@@ -127,6 +135,13 @@ def test_what_the_graph_says_of_itself():
         "parameters": {"tau": 0.5, "rule": "fixed", "metric": "euclidean", "max_neighbours": 3},
         "cost": 0.0,
     }
+
+
+def test_a_tau_below_every_distance_names_one_that_is_not():
+    points = np.arange(10.0)[:, None] * 3
+    with pytest.raises(GraphError, match=r"within τ=2 of each other. Choose a larger tau.*within 3"):
+        radius_graph(points, 2.0)
+    assert radius_graph(points, 3.0).num_edges == 18
 
 
 @pytest.mark.parametrize("tau", [-0.1, np.nan, np.inf])

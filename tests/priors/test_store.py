@@ -44,6 +44,17 @@ def test_the_same_features_give_the_same_bytes(folder, tmp_path):
         assert (folder / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
 
 
+def test_a_mistyped_path_names_the_features_beside_it(folder):
+    mistyped = folder.with_name("featurse")
+    with pytest.raises(FeatureError, match=f"There are no features at {mistyped}. Did you mean {folder.name}[?]"):
+        load_features(mistyped)
+    np.save(folder.with_name("points.npy"), example())
+    with pytest.raises(FeatureError, match=r"no features at .*point\.npy\. Did you mean points\.npy\?"):
+        load_features(folder.with_name("point.npy"))
+    with pytest.raises(FeatureError, match=r"is no feature store: there is no features\.json in it"):
+        load_features(folder.parent)
+
+
 def test_any_memory_layout_is_written_in_rows(tmp_path):
     store = save_features(tmp_path / "features", np.asfortranarray(example()), MANIFEST, INFO)
     assert np.array_equal(store.features, example())

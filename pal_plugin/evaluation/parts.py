@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pal_plugin.data import ImageDataset, available_splits, dataset_from_config
+from pal_plugin.data.sources import SOURCES
 from pal_plugin.errors import ConfigError, DataError
 
 CHOICE_SHARE = 0.1
@@ -154,9 +155,13 @@ def _load(data: Mapping[str, Any], split: str, subset: int | None, fraction: flo
     left_out = len(dataset) - len(labelled)
     where = f"{dataset.name}/{dataset.split}"
     if not len(labelled):
+        told = (data.get("options") or {}).get("labelled") is False
         raise DataError(
-            f"None of the {len(dataset)} images of {where} has a label, and evaluation compares with labels",
-            "Name a split with labels (--fit, --read) or a labelled data set (--data)",
+            f"None of the {len(dataset)} images of {where} has a label{' (labelled=false)' if told else ''}, and "
+            "evaluation compares with labels",
+            "Add --option labelled=true, or name a labelled data set: --data folder --root DIR"
+            if told
+            else "Name a split with labels (--fit, --read) or a labelled data set (--data, --root)",
         )
     if left_out:
         dataset = dataset.take(labelled)
@@ -206,11 +211,13 @@ def merged_data(
 ) -> dict[str, Any]:
     """Return the `data` config of an evaluation: the checkpoint's own, with what is said over it.
 
-    The checkpoint's subset stays the images that it was trained on, whatever is drawn from them.
+    The checkpoint's subset stays the images that it was trained on, whatever is drawn from them. Of the user's own
+    formats (folder, arrays, h5) one that is named with another root is another data set; of a published one, and of one
+    that is not named, the root is only the place where it is now.
 
     Args:
         own: the `data` group of the checkpoint's config; None where nothing is known of it.
-        name: another data set, of which the checkpoint's root, subset and options say nothing.
+        name: the data set; of another one the checkpoint's root, subset, options and hold-out say nothing.
         root: over the checkpoint's.
         options: over the checkpoint's, one by one.
         val_fraction: over the checkpoint's.
@@ -219,10 +226,20 @@ def merged_data(
         ConfigError: nothing says which data set.
     """
     known = dict(own or {})
-    config: dict[str, Any] = known if name in (None, known.get("dataset")) else {"dataset": name}
+    config: dict[str, Any] = known if name is None or _same_data(known, name, root) else {"dataset": name}
     if not config.get("dataset"):
         raise ConfigError("Nothing says which images to evaluate on", "Name a data set, for example --data cifar10")
     if options is not None:
         options = {**(config.get("options") or {}), **options}
     said = {"root": root, "options": options, "val_fraction": val_fraction}
     return config | {key: value for key, value in said.items() if value is not None}
+
+
+def _same_data(known: Mapping[str, Any], name: str, root: Path | None) -> bool:
+    if name != known.get("dataset"):
+        return False
+    source = SOURCES.get(name)
+    if root is None or source is None or not source.own_root:
+        return True
+    held = known.get("root")
+    return held is not None and Path(held).expanduser().resolve() == Path(root).expanduser().resolve()

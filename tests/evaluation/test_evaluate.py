@@ -233,7 +233,7 @@ def test_unlabelled_photos_are_refused_in_a_sentence(foreign, photos, capsys):
     arguments = ["eval", "knn", "--checkpoint", str(foreign), "--backbone", "resnet18", "--crop-size", "16"]
     options = ["--data", "folder", "--root", str(flat), "--option", "labelled=false", "--val-fraction", "0.2"]
     assert main([*arguments, *options, "--read", "val"]) == 2
-    assert "has a label, and evaluation compares with labels" in capsys.readouterr().err
+    assert "has a label (labelled=false), and evaluation compares with labels" in capsys.readouterr().err
 
 
 def test_a_prior_by_the_command(tmp_path, capsys, monkeypatch):

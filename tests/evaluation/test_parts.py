@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pal_plugin.data import load_dataset, sources
 from pal_plugin.errors import ConfigError, DataError
@@ -122,10 +124,29 @@ def test_bad_input_is_named():
 def test_the_checkpoints_data_and_what_is_said_over_it():
     own = {"dataset": "folder", "root": "a", "subset": 100, "subset_seed": 3, "options": {"x": 1, "y": 2}}
     assert merged_data(own) == own
-    assert merged_data(own, name="folder", root="b") == own | {"root": "b"}
+    assert merged_data(own, root="b") == own | {"root": "b"}  # the same, where it is now
+    assert merged_data(own, name="folder") == own
+    assert merged_data(own, name="folder", root=Path("x/../a").resolve()) == own | {"root": Path("a").resolve()}
+    assert merged_data(own | {"val_fraction": 0.2}, name="folder", root="b") == {"dataset": "folder", "root": "b"}
+    published = own | {"dataset": "cifar10"}
+    assert merged_data(published, name="cifar10", root="b") == published | {"root": "b"}
     assert merged_data(own, options={"y": 3, "z": 4})["options"] == {"x": 1, "y": 3, "z": 4}
     assert merged_data(own, name="other", options={"y": 3}) == {"dataset": "other", "options": {"y": 3}}
     assert merged_data(own, name="cifar10", val_fraction=0.1) == {"dataset": "cifar10", "val_fraction": 0.1}
     for nothing in (None, {}, {"subset": 5}):
         with pytest.raises(ConfigError, match="--data"):
             merged_data(nothing)
+
+
+def test_images_that_were_taken_without_labels_say_so(tmp_path):
+    for number in range(4):
+        file = tmp_path / "ab"[number % 2] / f"{number}.png"
+        file.parent.mkdir(exist_ok=True)
+        Image.new("RGB", (8, 8)).save(file)
+    own = {"dataset": "folder", "root": tmp_path, "options": {"labelled": False}}
+    splits = Splits(read="train")
+    with pytest.raises(DataError, match=r"\(labelled=false\).*--option labelled=true.*--data folder --root DIR"):
+        load_parts(own, splits, fit=False)
+    moved = tmp_path.rename(tmp_path.with_name("labelled"))
+    parts = load_parts(merged_data(own, name="folder", root=moved), splits, fit=False)
+    assert parts.read.images.class_names == ("a", "b")

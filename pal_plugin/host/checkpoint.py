@@ -51,7 +51,7 @@ def load_checkpoint(path: str | PathLike[str]) -> dict[str, Any]:
         raise CheckpointError(f"There is no checkpoint at {file}", "Name an existing file")
     try:
         checkpoint = torch.load(file, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError) as error:
+    except Exception as error:  # of files of other kinds torch raises whatever it stumbles over
         raise _unreadable(file, error) from error
     if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("state_dict"), dict):
         raise CheckpointError(f"The file {file} is not a checkpoint: it has no state_dict", "Name another file")
@@ -130,7 +130,6 @@ def load_backbone(
 
 
 def _unreadable(file: Path, error: Exception) -> CheckpointError:
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     foreign = re.search(r"GLOBAL ([\w.]+)", str(error))
     if isinstance(error, pickle.UnpicklingError) and foreign:  # loading it would run code of that class
         return CheckpointError(
@@ -138,8 +137,10 @@ def _unreadable(file: Path, error: Exception) -> CheckpointError:
             "If you trust it, write its weights alone: c = torch.load(file, weights_only=False), then "
             "torch.save({'state_dict': c['state_dict']}, other)",
         )
+    refused = error.strerror if isinstance(error, OSError) else None  # by the file system
     return CheckpointError(
-        f"The checkpoint {file} cannot be read: {reason}", "Delete it and resume from an older one, or train again"
+        f"The checkpoint {file} cannot be read: {refused or 'it is no PyTorch checkpoint, or is damaged'}",
+        "Name a model.ckpt or last.ckpt that pal train wrote",
     )
 
 

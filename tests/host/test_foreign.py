@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from pal_plugin.errors import CheckpointError, ConfigError
-from pal_plugin.host import host_info, load_backbone
+from pal_plugin.host import host_info, load_backbone, load_checkpoint
 from pal_plugin.host.aliases import release_aliases
 from pal_plugin.host.checkpoint import make_backbone
 from pal_plugin.host.config import parse_cfg
@@ -172,6 +172,19 @@ def test_what_cannot_be_loaded_is_named(tmp_path: Path) -> None:
     torch.save({"state_dict": {"fc.weight": torch.zeros(2)}}, tmp_path / "other.ckpt")
     with pytest.raises(CheckpointError, match="holds no backbone"):
         load_backbone(tmp_path / "other.ckpt")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{}", b"a,b\n1,2\n", b"\x93NUMPY\x01\x00", b"\x89PNG\r\n" + bytes(99), b"PK\x03\x04" + bytes(99), bytes(9)],
+)
+def test_a_file_of_another_kind_is_no_checkpoint(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "features.npy"
+    file.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"features\.npy cannot be read: it is no PyTorch checkpoint") as caught:
+        load_checkpoint(file)
+    assert caught.value.mend == "Name a model.ckpt or last.ckpt that pal train wrote"
+    assert "weights_only" not in str(caught.value)
 
 
 def test_objects_are_not_unpickled(tmp_path: Path) -> None:

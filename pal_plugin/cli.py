@@ -7,13 +7,17 @@ wrong in a way that a user can mend ends as one paragraph on stderr and exit sta
 from __future__ import annotations
 
 import argparse
+import contextlib
 import errno
 import json
 import os
+import re
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn, TextIO
 
 from pal_plugin import __version__
 from pal_plugin.commands import data, embed, evaluate, graph
@@ -35,7 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
-    return guarded(lambda: _run(arguments), debug=debug)
+    with contextlib.nullcontext() if debug else _plain_warnings():
+        return guarded(lambda: _run(arguments), debug=debug)
 
 
 def guarded(work: Callable[[], int], *, debug: bool = False) -> int:
@@ -84,16 +89,18 @@ def _paragraph(error: BaseException) -> str | None:
         if isinstance(link, PalError):
             return str(link)
         if isinstance(link, KeyboardInterrupt):
-            return "Interrupted. Nothing half-written was kept; the same command starts or continues the work."
+            return "Interrupted. No file is left half-written; the same command starts or continues the work."
         if isinstance(link, OSError) and link.errno in _DISK_FULL:
             place = f" while writing {link.filename}" if link.filename else ""
             return (
-                f"No space is left on the disk{place} ({link.strerror}). Nothing half-written was kept; free some "
-                "space, or choose another place by --out, --root or the environment variables PAL_CACHE and TMPDIR, "
-                "then run the same command again."
+                f"No space is left on the disk{place} ({link.strerror}). No file is left half-written; free some "
+                "space, or choose another place by --out, --root (pal train: run_dir=, data.root=) or the environment "
+                "variables PAL_CACHE and TMPDIR, then run the same command again."
             )
-        if isinstance(link, PermissionError | IsADirectoryError | NotADirectoryError) and link.filename:
+        if isinstance(link, PermissionError) and link.filename:
             return f"{link.strerror}: {link.filename}. Choose another path, or change its permissions."
+        if isinstance(link, IsADirectoryError | NotADirectoryError | FileExistsError) and link.filename:
+            return f"{link.strerror}: {link.filename}. Choose another path."
     return None
 
 
@@ -101,6 +108,42 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
+
+
+@contextlib.contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Show what pal_plugin warns of as one line without a place in its source; what others warn of stays as it is."""
+    as_before, own = warnings.showwarning, f"{Path(__file__).parent}{os.sep}"
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        if file is None and filename.startswith(own) and issubclass(category, (UserWarning, RuntimeWarning)):
+            print(f"pal: warning: {' '.join(str(message).split())}", file=sys.stderr)
+        else:
+            as_before(message, category, filename, lineno, file, line)
+
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = as_before
+
+
+class _Parser(argparse.ArgumentParser):
+    """Names the nearest choice where an action or a choice is mistyped; so do the parsers of its commands."""
+
+    def error(self, message: str) -> NoReturn:
+        from pal_plugin.registry import near_matches
+
+        found = re.search(r"invalid choice: '(.+?)' \(choose from (.+)\)", message)
+        near = near_matches(found[1], re.findall(r"[\w-]+", found[2])) if found else ""
+        super().error(f"{message}; {near}" if near.startswith("did you mean") else message)
 
 
 def _run(arguments: list[str]) -> int:
@@ -112,7 +155,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="pal",
         description="Similarity graphs for self-supervised learning, on solo-learn.",
         epilog="Every command has --help. --debug, anywhere, shows the traceback of an error.",

@@ -134,6 +134,30 @@ def test_usage_errors_exit_2(arguments, capsys):
     assert "usage: pal" in capsys.readouterr().err
 
 
+def test_a_mistyped_action_names_the_nearest(capsys):
+    mistyped = {"train": ["trian"], "knn": ["graph", "kn"], "linear": ["eval", "lineer", "--prior", "pixels"]}
+    for near, arguments in mistyped.items():
+        with pytest.raises(SystemExit):
+            main(arguments)
+        assert f"did you mean {near}" in capsys.readouterr().err
+
+
+def test_warnings_of_ours_are_one_line_and_those_of_others_are_left(tmp_path):
+    np.save(tmp_path / "points.npy", np.eye(3))
+    clamp = ["graph", "knn", "--features", "points.npy", "--k", "9", "--out", "graph"]
+    done = run(*clamp, cwd=tmp_path)
+    assert done.stderr == "pal: warning: k=9 is more than the 2 neighbours that 3 samples have: k=2\n"
+    assert "commands/graph.py" in run(*clamp, "--debug", cwd=tmp_path).stderr
+    (tmp_path / "noisy.py").write_text(
+        "import warnings\n\ndef embed(images):\n    warnings.warn('of another')\n"
+        "    return images.reshape(len(images), -1).astype('float32')\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "PAL_CACHE": str(tmp_path)}
+    arguments = ["embed", "--data", "digits", "--subset", "20", "--prior", "python:noisy:embed"]
+    done = run(*arguments, cwd=tmp_path, env=environment)
+    assert "noisy.py:4: UserWarning: of another" in done.stderr, done.stderr
+
+
 # --- work -------------------------------------------------------------------------------------------------------------
 
 
@@ -242,6 +266,7 @@ def fail_with(monkeypatch, error: BaseException):
         (OSError(28, "No space left on device", "/somewhere/file"), "/somewhere/file"),
         (OSError(122, "Disk quota exceeded"), "Disk quota exceeded"),
         (PermissionError(13, "Permission denied", "/read/only"), "/read/only"),
+        (FileExistsError(17, "File exists", "/taken"), "File exists: /taken. Choose another path."),
         (DataError("The file f is short", "Fetch it again"), "The file f is short. Fetch it again."),
     ],
 )

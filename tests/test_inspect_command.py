@@ -77,6 +77,28 @@ def test_a_folder_of_photographs_is_shown(tmp_path, capsys):
     assert "&lt;b&gt;" in (tmp_path / "out" / "data.html").read_text(encoding="utf-8")
 
 
+def test_unlabelled_photographs_have_no_purity(tmp_path, capsys):
+    for number in range(6):
+        (tmp_path / "photos").mkdir(exist_ok=True)
+        Image.new("RGB", (8, 8), (40 * number, 0, 0)).save(tmp_path / "photos" / f"{number}.png")
+    dataset = load_dataset("folder", "train", root=tmp_path / "photos")
+    path = knn_graph(np.arange(6.0)[:, None], 2, manifest=dataset.manifest).save(tmp_path / "graph")
+    arguments = ["graph", "inspect", str(path), "--data", "folder", "--root", str(tmp_path / "photos")]
+    assert main([*arguments, "--out", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr().out
+    assert "nodes: 6" in printed
+    assert "None" not in printed
+    assert "purity" not in printed
+
+
+def test_a_file_in_the_place_of_the_folder(tmp_path, capsys):
+    taken = tmp_path / "features.npy"
+    taken.write_bytes(b"x")
+    assert main(["data", "show", "digits", "--subset", "20", "--out", str(taken)]) == 2
+    assert capsys.readouterr().err.strip().splitlines()[-1] == f"pal: File exists: {taken}. Choose another path."
+    assert taken.read_bytes() == b"x"
+
+
 def test_no_such_data_set(tmp_path, capsys):
     assert main(["data", "show", "cifra10", "--out", str(tmp_path)]) == 2
     assert "cifar10" in capsys.readouterr().err

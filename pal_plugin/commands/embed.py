@@ -49,6 +49,7 @@ def add(commands: Any) -> None:
 
 def _embed(args: argparse.Namespace) -> int:
     from pal_plugin.data import dataset_from_config
+    from pal_plugin.errors import DataError
     from pal_plugin.priors import cached_at, embed, make_prior, ready
 
     started = time.perf_counter()
@@ -56,7 +57,16 @@ def _embed(args: argparse.Namespace) -> int:
     dataset = load_part(args)
     prior = ready(made, dataset if args.fit is None else dataset_from_config(data_config(args), args.fit))
     folder = args.out or cached_at(dataset, prior)
-    store = embed(dataset, prior, out=args.out, batch_size=args.batch_size, num_workers=args.workers)
+    try:
+        store = embed(dataset, prior, out=args.out, batch_size=args.batch_size, num_workers=args.workers)
+    except DataError as error:
+        partial = folder.with_name(f".{folder.name}.partial")
+        if not partial.exists():
+            raise
+        kept = (
+            f"What is embedded so far is kept in {partial}: the same command goes on from there, for the same images; "
+        )
+        raise type(error)(error.what, f"{error.mend}. {kept}delete it once they have changed") from error
     rows, dimensions = store.features.shape
     figures = {"features": str(folder), "rows": rows, "dimensions": dimensions}
     show(figures | {"wall_s": time.perf_counter() - started}, as_json=args.json)

@@ -62,7 +62,8 @@ def _graph(args: argparse.Namespace) -> int:
     dataset = load_part(args) if args.data else None
     if dataset is not None and graph.manifest is not None:
         check_reference(graph.manifest, dataset.manifest, what="The graph", path=args.graph)
-    figures = inspect(graph, None if dataset is None else dataset.labels)
+    labelled = dataset is not None and bool((dataset.labels >= 0).any())
+    figures = inspect(graph, dataset.labels if dataset is not None and labelled else None)
     if args.out is not None:
         files = write_graph_sheet(
             args.out,

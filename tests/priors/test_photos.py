@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pal_plugin.cli import main
 from pal_plugin.data import load_dataset
 from pal_plugin.data.digits import load_digits
 from pal_plugin.errors import ConfigError, DataError, FeatureError
@@ -59,7 +60,7 @@ def test_the_features_do_not_depend_on_workers(photos, tmp_path):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_file_that_is_no_image_is_named_and_the_rows_before_are_kept(photos, tmp_path, workers):
+def test_a_file_that_is_no_image_is_named_and_the_rows_before_are_kept(photos, tmp_path, workers, capsys):
     broken = photos / "in" / "25.png"
     whole = broken.read_bytes()
     broken.write_bytes(whole[: len(whole) // 2])
@@ -67,6 +68,10 @@ def test_a_file_that_is_no_image_is_named_and_the_rows_before_are_kept(photos, t
     with pytest.raises(DataError, match=r"25\.png"):
         embed(folder, make_prior("hog"), out=tmp_path / "out", batch_size=4, num_workers=workers)
     assert (tmp_path / ".out.partial").is_dir()
+    command = ["embed", "--data", "folder", "--root", str(photos), "--prior", "hog", "--batch-size", "4"]
+    assert main([*command, "--workers", str(workers), "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert f"What is embedded so far is kept in {tmp_path / '.out.partial'}: the same command goes on" in said
     broken.write_bytes(whole)
     mended = load_dataset("folder", "train", root=photos)  # other bytes: another data set
     with pytest.raises(FeatureError, match="another data set"):

@@ -45,7 +45,8 @@ def decode_image(content: bytes, name: str) -> NDArray[np.uint8]:
     except Exception as error:  # on damaged files Pillow's readers raise whatever they stumble over
         raise ImageError(
             f"The image {name} cannot be decoded: {_reason(content, error)}",
-            "Repair or remove it; a folder of images leaves such files out with the option undecodable=skip",
+            "Repair or remove it; a folder of images leaves such files out with --option undecodable=skip, "
+            "in pal train data.options.undecodable=skip",
         ) from error
 
 

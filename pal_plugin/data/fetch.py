@@ -154,5 +154,6 @@ def _writing(root: Path) -> Iterator[None]:
     except OSError as error:
         raise DataError(
             f"{root} cannot be written to: {error}",
-            "Free some space there, or choose another folder by --root; nothing half-written was kept",
+            "Free some space there, or choose another folder by --root (pal train: data.root=DIR); "
+            "nothing half-written was kept",
         ) from error

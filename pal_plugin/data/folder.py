@@ -29,7 +29,10 @@ def folder_splits(root: Path) -> tuple[str, ...]:
         DataError: there is no such folder, or it has `val` or `test` but no `train`: it is unclear what is what.
     """
     if not root.is_dir():
-        raise DataError(f"There is no folder {root}", "Give the folder that holds your images: --root DIR")
+        raise DataError(
+            f"There is no folder {root}",
+            "Give the folder that holds your images: --root DIR (pal train: data.root=DIR)",
+        )
     present = tuple(split for split in SPLITS if (root / split).is_dir())
     if present and "train" not in present:
         raise DataError(
@@ -89,7 +92,7 @@ def _class(name: str, root: Path) -> str:
     if "/" not in name:
         raise DataError(
             f"The image {name} in {root} lies in no class's folder, but labels were asked for",
-            "Move it into one, or set the option labelled=false",
+            "Move it into one, or set labelled=false: --option labelled=false (pal train: data.options.labelled=false)",
         )
     return name.split("/", 1)[0]
 

@@ -35,7 +35,10 @@ def image_files(folder: Path) -> dict[str, Path]:
             that it lies in; a name is not valid Unicode; or two names are the same but for their Unicode form.
     """
     if not folder.is_dir():
-        raise DataError(f"There is no folder {folder}", "Give the folder that holds your images: --root DIR")
+        raise DataError(
+            f"There is no folder {folder}",
+            "Give the folder that holds your images: --root DIR (pal train: data.root=DIR)",
+        )
     found: dict[str, Path] = {}
     others: Counter[str] = Counter()
     for path in _files(folder, ()):

@@ -182,21 +182,25 @@ def _located(name: str, root: Path | None, options: Options | None) -> tuple[Sou
             raise ConfigError(f"The data set {name} has no option {option!r}", known)
     if root is None and source.own_root:
         raise ConfigError(
-            f"The data set {name} is your own: say where it is", "Give --root PATH, or data.root=PATH in a config"
+            f"The data set {name} is your own: say where it is", "Give --root PATH (pal train: data.root=PATH)"
         )
     return source, cache_folder() / "data" if root is None else Path(root).expanduser(), options or {}
 
 
 def _check_split(name: str, split: str, available: tuple[str, ...]) -> None:
     if split not in available:
-        hint = "; data.val_fraction=0.1 holds a val split out of train" if split == "val" else ""
+        held_out = "; --val-fraction 0.1 (pal train: data.val_fraction=0.1) holds a val split out of train"
+        hint = held_out if split == "val" else ""
         raise ConfigError(f"{name} has no split {split!r}", f"Choose one of: {', '.join(available)}{hint}")
 
 
 def _val_fraction(data: Mapping[str, Any]) -> float:
     value = data.get("val_fraction", 0.0)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1:
-        raise ConfigError(f"data.val_fraction is {value!r}", "Set it to a number from 0 to below 1, for example 0.1")
+        raise ConfigError(
+            f"data.val_fraction is {value!r}",
+            "Set it to a number from 0 to below 1: data.val_fraction=0.1, --val-fraction 0.1",
+        )
     return value
 
 
@@ -206,7 +210,7 @@ def _hold_out(dataset: ImageDataset, share: float, split: str) -> ImageDataset:
     if count >= len(dataset):
         raise DataError(
             f"Holding out {share} of {dataset.name}/{dataset.split} leaves nothing of its {len(dataset)} samples",
-            "Set data.val_fraction lower",
+            "Set data.val_fraction (--val-fraction) lower",
         )
     ids = set(dataset.subset(count, _HOLD_OUT_SEED).ids)
     held_out = np.array([sample in ids for sample in dataset.ids])

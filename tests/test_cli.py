@@ -23,14 +23,28 @@ from pal_plugin.host import load_backbone
 from pal_plugin.priors import load_features
 
 PAL = [sys.executable, "-m", "pal_plugin.cli"]
+GRAPH_ACTIONS = (
+    "knn",
+    "radius",
+    "labels",
+    "pairs",
+    "adjacent",
+    "union",
+    "mix",
+    "mutual",
+    "symmetrise",
+    "hop",
+    "inspect",
+)
 COMMANDS = (
     ["doctor"],
     ["data"],
     ["data", "get"],
     ["data", "verify"],
+    ["data", "show"],
     ["embed"],
     ["graph"],
-    ["graph", "knn"],
+    *(["graph", action] for action in GRAPH_ACTIONS),
     ["eval"],
 )
 

@@ -50,8 +50,8 @@ def said_by(runs: Iterable[Result], key: str) -> str:
 
 
 def shown_spread(numbers: list[float]) -> str:
-    """Return `mean ± standard deviation`, or that there is nothing."""
+    """Return `mean ± standard deviation`; of one seed the number alone, and of none that there is nothing."""
     if not numbers:
         return "not run"
     summary = spread(numbers)
-    return f"{summary['mean']:.2f} ± {summary['std']:.2f}"
+    return f"{summary['mean']:.2f}" + (f" ± {summary['std']:.2f}" if len(numbers) > 1 else "")

@@ -41,7 +41,7 @@ def graph_table(profile: str, graphs: dict[str, list[Result]]) -> str:
         f"### Which graph: gps_{METHOD} on {runs[0]['data']}, {AUGMENTATION}, profile `{profile}`",
         "",
         "Purity is the share of neighbours of the anchor's own class; `labels` is the oracle, neighbours of one class "
-        f"drawn at random. Top-1 in percent, mean ± standard deviation over seeds where there are two; {said_by(runs, 'hardware')}; "
+        f"drawn at random. Top-1 in percent, mean ± standard deviation over seeds; {said_by(runs, 'hardware')}; "
         f"commit {said_by(runs, 'commit')}.",
         "",
         "| graph | purity | k-NN | linear probe | seeds |",

@@ -94,7 +94,7 @@ def table(
         body.append(f"| {label(arm, method)} | {cells[0]} | {cells[1]} | {len(scores[0])} | {paper[arm]} |")
     differences = [gaps(runs, reading) for reading in READINGS]
     if all(differences):
-        ours = [f"{mean(d):+.2f} (least {min(d):+.2f})" for d in differences]
+        ours = [f"{mean(d):+.2f}" + (f" (least {min(d):+.2f})" if len(d) > 1 else "") for d in differences]
         far = "not available" if claim is None else f"{claim['gps']['value'] - claim['baseline']['value']:+.2f}"
         body.append(f"| gap | {ours[0]} | {ours[1]} | {len(differences[0])} | {far} |")
     if prior is not None:

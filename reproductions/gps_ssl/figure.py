@@ -71,9 +71,10 @@ def _purity_panel(axis: Any, graphs: dict[str, list[dict[str, Any]]]) -> None:
     k = max(set(ks), key=ks.count)
     shown = {runs[0]["prior"]: runs for runs in of_graph.values() if runs[0]["k"] == k}
     _lines(axis, {prior: (runs[0]["purity"], runs) for prior, runs in shown.items()}, graphs["none"])
-    low, high = axis.get_ylim()
     for prior, runs in shown.items():
-        axis.annotate(prior, (runs[0]["purity"], low + 0.03 * (high - low)), fontsize=8, rotation=90, ha="right")
+        top = max(run["metrics"][reading]["top1"] for run in runs for reading in READINGS)
+        axis.annotate(prior, (runs[0]["purity"], top), (0, 7), textcoords="offset points", fontsize=8, ha="center")
+    axis.margins(0.12)
     axis.set_xlabel(f"purity of the {k} neighbours", fontsize=9)
     axis.set_title(f"which prior: gps_{METHOD}, {AUGMENTATION}", fontsize=10, loc="left")
 
@@ -89,6 +90,7 @@ def _k_panel(axis: Any, graphs: dict[str, list[dict[str, Any]]]) -> None:
     ticks = sorted(k for k, _ in shown.values())
     axis.set_xticks(ticks, [str(k) for k in ticks])
     axis.set_xlabel(f"neighbours k, prior {prior}", fontsize=9)
+    axis.legend(fontsize=8, frameon=False, title=f"dotted: {METHOD}", title_fontsize=8)
     axis.set_title(f"how many: gps_{METHOD}, {AUGMENTATION}", fontsize=10, loc="left")
 
 
@@ -103,6 +105,5 @@ def _lines(axis: Any, points: dict[str, tuple[float, list[dict[str, Any]]]], wit
         baseline = [run["metrics"][reading]["top1"] for run in without]
         if baseline:
             axis.axhline(sum(baseline) / len(baseline), color=colour, linewidth=1, linestyle=":")
-    axis.legend(fontsize=8, frameon=False, title=f"dotted: {METHOD}", title_fontsize=8)
     axis.tick_params(labelsize=9)
     axis.spines[["top", "right"]].set_visible(False)

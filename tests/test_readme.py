@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pal_plugin.cli import main
-from pal_plugin.launch import config_names
+from pal_plugin.launch import compose, config_names
 from pal_plugin.methods import method_names
 from reproductions.readme import refreshed
 
@@ -39,11 +39,15 @@ def test_configs_and_methods_exist() -> None:
 
 
 def test_the_commands_are_the_command_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    lines = [line for block in blocks("bash") for line in block.splitlines() if line.startswith("uv run pal ")]
+    whole = [block.replace("\\\n", " ") for block in blocks("bash")]
+    lines = [line for block in whole for line in block.splitlines() if line.startswith("uv run pal ")]
     commands = [shlex.split(line, comments=True)[3:] for line in lines]
     assert {command[0] for command in commands} >= {"train", "embed", "graph", "eval"}
     for command in commands:
-        if command[0] != "train":
+        if command[0] == "train":
+            assert command[1] == "--config-name"
+            compose(command[2], command[3:])  # every override is one that the config has
+        else:
             words = [word for word in command if not word.startswith("-")]
             with pytest.raises(SystemExit) as stop:
                 main([*command[: 2 if words[0] in ("graph", "eval") else 1], "--help"])

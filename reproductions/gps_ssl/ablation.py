@@ -8,12 +8,12 @@ from __future__ import annotations
 from pal_plugin.graph import knn_graph, label_graph, purity
 from pal_plugin.io import write_json
 from pal_plugin.priors import embed, make_prior
+from reproductions.evaluation import evaluated
 from reproductions.gps_ssl.ablated import AUGMENTATION, METHOD, parsed
-from reproductions.gps_ssl.evaluate import evaluated
 from reproductions.gps_ssl.names import GPS, LABELS, PAPER, ablation_result
-from reproductions.gps_ssl.pretrain import pretrain
 from reproductions.gps_ssl.settings import config, dataset
 from reproductions.layout import artifacts, scratch
+from reproductions.pretraining import pretrain
 from reproductions.stage import run
 
 
@@ -29,7 +29,7 @@ def main(profile: str, graph: str, seed: int) -> None:
     path = neighbours.save(scratch(profile, PAPER) / "graphs" / graph)
     cfg = config(profile, METHOD, AUGMENTATION, GPS, seed, graph=path)
     folder = artifacts(profile, PAPER) / "ablation" / name
-    pretrain(cfg, profile, name, folder)
+    pretrain(cfg, scratch(profile, PAPER) / name, folder)
     content = {
         "arm": GPS,
         "augmentation": AUGMENTATION,
@@ -37,7 +37,7 @@ def main(profile: str, graph: str, seed: int) -> None:
         "k": k,
         "purity": round(purity(neighbours, images.labels), 4),
     }
-    write_json(ablation_result(profile, graph, seed), content | evaluated(cfg, profile, folder))
+    write_json(ablation_result(profile, graph, seed), content | evaluated(cfg, PAPER, folder))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from reproductions.gps_ssl.ablated import AUGMENTATION, METHOD, graph_name
 from reproductions.gps_ssl.names import BASELINE, GPS, READINGS
-from reproductions.gps_ssl.numbers import Result, said_by, shown_spread, values
+from reproductions.gps_ssl.numbers import Result, values
+from reproductions.spread import said_by, shown_spread
 
 
 def other_graphs(folder: Path, runs: list[Result]) -> dict[str, list[Result]]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
 from reproductions.gps_ssl.names import ARMS, BASELINE, GPS, READINGS
+from reproductions.spread import spread
 
 Result = dict[str, Any]
 
@@ -36,22 +37,3 @@ def summarise(runs: list[Result]) -> dict[str, Any]:
         if differences:
             summary[reading]["gap"] = {"mean": round(mean(differences), 2), "least": round(min(differences), 2)}
     return summary
-
-
-def spread(numbers: list[float]) -> dict[str, float | int]:
-    """Return mean, sample standard deviation (0 for one number) and count."""
-    deviation = stdev(numbers) if len(numbers) > 1 else 0.0
-    return {"mean": round(mean(numbers), 2), "std": round(deviation, 2), "seeds": len(numbers)}
-
-
-def said_by(runs: Iterable[Result], key: str) -> str:
-    """Return what all runs say under `key`; more than one answer is joined."""
-    return " and ".join(sorted({run[key] for run in runs}))
-
-
-def shown_spread(numbers: list[float]) -> str:
-    """Return `mean ± standard deviation`; of one seed the number alone, and of none that there is nothing."""
-    if not numbers:
-        return "not run"
-    summary = spread(numbers)
-    return f"{summary['mean']:.2f}" + (f" ± {summary['std']:.2f}" if len(numbers) > 1 else "")

@@ -6,7 +6,7 @@ import time
 
 from pal_plugin.io import write_json
 from pal_plugin.priors import embed, load_features, make_prior, ready
-from reproductions.gps_ssl.evaluate import scores
+from reproductions.evaluation import scores
 from reproductions.gps_ssl.names import PAPER
 from reproductions.gps_ssl.settings import dataset
 from reproductions.layout import artifacts, results

@@ -15,8 +15,9 @@ from reproductions.curves import join_curves
 from reproductions.gps_ssl.figure import draw
 from reproductions.gps_ssl.graphs import graph_table, other_graphs
 from reproductions.gps_ssl.names import ARMS, BASELINE, GPS, PAPER, READINGS
-from reproductions.gps_ssl.numbers import Result, gaps, said_by, shown_spread, summarise, values
+from reproductions.gps_ssl.numbers import Result, gaps, summarise, values
 from reproductions.layout import ROOT, results
+from reproductions.spread import said_by, shown_spread
 from reproductions.stage import run
 
 

@@ -11,8 +11,9 @@ from PIL import Image
 
 from reproductions.gps_ssl.figure import draw
 from reproductions.gps_ssl.graphs import graph_table, other_graphs
-from reproductions.gps_ssl.numbers import gaps, spread, summarise
+from reproductions.gps_ssl.numbers import gaps, summarise
 from reproductions.gps_ssl.table import table
+from reproductions.spread import spread
 
 CLAIM = {
     "method": "simclr",

@@ -1,0 +1,115 @@
+"""The graph of a stand-in oracle: the relations among those images whose labels it was asked for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pal_plugin.errors import GraphError
+from pal_plugin.graph.similarity import Manifested, SimilarityGraph, reference_of
+
+
+def oracle_graph(
+    labels: npt.ArrayLike,
+    relations: float,
+    *,
+    noise: float = 0.0,
+    seed: int = 0,
+    manifest: Mapping[str, Any] | Manifested | None = None,
+) -> SimilarityGraph:
+    """Connect those of a random part of the samples that an oracle of labels says to be of one class.
+
+    All pairs among round(√relations · N) samples are known: a share `relations` of all pairs. Samples asked about for
+    a smaller share are, with the same seed, among those asked about for a larger one.
+
+    Args:
+        labels: (N,) integers; -1 is unlabelled, and such a sample is not asked about.
+        relations: share of all pairs whose relation is known, in [0, 1]; 0 gives a graph without edges.
+        noise: share, in [0, 1], of the samples asked about to which the oracle gives another class, drawn uniformly
+            among the others.
+        seed: which samples are asked about, and which of them wrongly answered.
+        manifest: the data set that the labels are of, as a manifest or its reference; kept in the graph.
+
+    Returns:
+        A transitive graph: a chain along the known samples of each class, weight 1, both directions, so that its
+        closure holds the relations and it never has more than 2N edges. Its cost is the number of labels asked for.
+
+    Raises:
+        GraphError: labels that are not (N,) integers, a share outside [0, 1], more samples to ask about than have a
+            label, noise with a single class, or no two of those asked about in one class though `relations` > 0.
+    """
+    classes = _checked(labels, relations, noise)
+    asked = round(math.sqrt(relations) * classes.size)
+    generator = np.random.default_rng(seed)
+    order = generator.permutation(np.flatnonzero(classes != -1))
+    if asked > order.size:
+        raise GraphError(
+            f"The relations of {relations:.3g} of all pairs need {asked} labels, and {order.size} of {classes.size} "
+            "samples have one",
+            "Ask for fewer (graph.relations=…), or use labelled data",
+        )
+    known = order[:asked]
+    answers = _with_mistakes(classes, known, noise, generator)
+    rows, columns = _chains(known, answers)
+    if relations > 0 and not rows.size:
+        raise GraphError(
+            f"No two of the {asked} samples that the oracle is asked about are of one class",
+            "Ask for the relations of more pairs (graph.relations=…)",
+        )
+    return SimilarityGraph.from_edges(
+        classes.size,
+        rows,
+        columns,
+        manifest=reference_of(manifest),
+        builder={
+            "name": "oracle",
+            "parameters": {"relations": relations, "noise": noise, "seed": seed, "images": asked},
+            "cost": float(asked),
+            "transitive": True,
+        },
+    )
+
+
+def _checked(labels: npt.ArrayLike, relations: float, noise: float) -> npt.NDArray[np.int64]:
+    classes = np.asarray(labels)
+    if classes.ndim != 1 or classes.dtype.kind not in "iu":
+        raise GraphError(
+            f"Labels of {classes.dtype} and shape {classes.shape} make no graph", "Pass one integer for each sample"
+        )
+    for name, share in (("relations", relations), ("noise", noise)):
+        if not 0 <= share <= 1:  # NaN is refused as well
+            raise GraphError(f"{name}={share} is no share", f"Pass {name} in [0, 1] (graph.{name}=…)")
+    return classes.astype(np.int64)
+
+
+def _with_mistakes(
+    classes: npt.NDArray[np.int64], known: npt.NDArray[np.int64], noise: float, generator: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    """Return the class that the oracle gives each of `known`: round(noise · n) of them get another one."""
+    names, numbers = np.unique(classes[classes != -1], return_inverse=True)
+    mistaken = round(noise * known.size)
+    if mistaken and names.size < 2:
+        raise GraphError("The samples are all of one class, so that none can be taken for another", "Set noise=0")
+    # drawn for all samples, so that those of a smaller graph are the same in a larger one
+    luck = generator.random(classes.size)
+    step = generator.integers(1, max(names.size, 2), classes.size)
+    number = np.full(classes.size, -1)
+    number[classes != -1] = numbers
+    wrong = known[np.argsort(luck[known], kind="stable")[:mistaken]]
+    number[wrong] = (number[wrong] + step[wrong]) % max(names.size, 1)
+    return number[known]
+
+
+def _chains(
+    nodes: npt.NDArray[np.int64], classes: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the edges, both ways, of a path through the nodes of each class in the order of their numbers."""
+    order = np.lexsort((nodes, classes))
+    nodes, classes = nodes[order], classes[order]
+    linked = classes[1:] == classes[:-1]
+    left, right = nodes[:-1][linked], nodes[1:][linked]
+    return np.stack([left, right], axis=1).reshape(-1), np.stack([right, left], axis=1).reshape(-1)

@@ -15,6 +15,8 @@ OPTIONS: dict[str, type] = {
     "seed": int,
     "prior": str,
     "graph": str,
+    "cell": str,
+    "experiment": str,
     "k": int,
 }
 

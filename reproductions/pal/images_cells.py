@@ -1,0 +1,50 @@
+"""What the image experiment trains, and how its runs are called. Light: the table needs no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from reproductions.layout import artifacts, results
+
+PAPER = "pal"
+AUGMENTATION = "flip_only"  # where a graph matters most, and the cheapest
+SHARE = 0.25  # of each batch, drawn along known relations; also in the control, so that only the loss differs
+
+
+class Cell(NamedTuple):
+    """One setting of the image experiment; its name is `METHOD-RELATIONS-ALPHA-NOISE`.
+
+    Attributes:
+        method: `simclr`, `byol`, `vicreg`, …: that of `pal_METHOD`.
+        relations: share of all pairs of images whose relation the oracle tells; 0 is the host's plain method.
+        alpha: share of the oracle's relations in the graph, against the augmentations'.
+        noise: share of the oracle's labels that are wrong.
+    """
+
+    method: str
+    relations: float
+    alpha: float
+    noise: float
+
+    @classmethod
+    def parse(cls, name: str) -> Cell:
+        """Return the cell called `name`."""
+        method, *numbers = name.split("-")
+        relations, alpha, noise = map(float, numbers)
+        return cls(method, relations, alpha, noise)
+
+    @property
+    def name(self) -> str:
+        """The cell's name."""
+        return "-".join([self.method, *(f"{number:g}" for number in self[1:])])
+
+
+def result(profile: str, cell: Cell, seed: int) -> Path:
+    """Return where the metrics of a run are."""
+    return results(profile, PAPER) / "images" / f"{cell.name}-{seed}.json"
+
+
+def run_folder(profile: str, cell: Cell, seed: int) -> Path:
+    """Return the folder of a finished run."""
+    return artifacts(profile, PAPER) / "images" / f"{cell.name}-{seed}"

@@ -79,7 +79,8 @@ def table(profile: str, cells: dict[Cell, list[Result]]) -> str:
         f"### Relations on {runs[0]['data']}, {AUGMENTATION}, profile `{profile}`",
         "",
         f"Ours: the paper's image tables were not to be had. {images['train']} training images, {images['test']} test "
-        "images, top-1 in percent, mean ± standard deviation over seeds. *Relations*: the share of all pairs that the oracle tells, by the labels of so many images; "
+        "images, top-1 in percent, mean ± standard deviation over seeds. *Relations*: the share of all pairs that "
+        "the oracle tells, by the labels of so many images; "
         "*edges*: known pairs in a batch; *gap*: least difference to α = 0 on the same batches and seed. "
         f"{said_by(runs, 'hardware')}; commit {said_by(runs, 'commit')}.",
         "",

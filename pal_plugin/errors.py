@@ -53,6 +53,10 @@ class GraphError(PalError):
     """A similarity graph that is malformed, out of range or empty where edges are needed."""
 
 
+class OracleError(PalError):
+    """A question that cannot be asked, or an answer that does not fit it."""
+
+
 class CheckpointError(PalError):
     """A checkpoint that is unreadable or belongs to another architecture or run."""
 

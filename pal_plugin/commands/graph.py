@@ -107,6 +107,11 @@ def _add_pairs(actions: Any) -> None:
     )
     add_dataset(pairs, required=True)
     add_part(pairs)
+    pairs.add_argument(
+        "--transitive",
+        action="store_true",
+        help="a must-link b and b must-link c give a must-link c: being related is an equivalence",
+    )
     _finish(pairs, _pairs)
 
 
@@ -173,7 +178,7 @@ def _pairs(args: argparse.Namespace) -> SimilarityGraph:
     from pal_plugin.graph import pairs_graph
 
     dataset = load_part(args)
-    return pairs_graph(args.pairs, dataset.ids, dataset.manifest)
+    return pairs_graph(args.pairs, dataset.ids, dataset.manifest, transitive=args.transitive)
 
 
 def _adjacent(args: argparse.Namespace) -> SimilarityGraph:

@@ -12,6 +12,7 @@ from pal_plugin.data.loader import eval_batches, eval_loader, pair_loader
 from pal_plugin.data.manifest import Manifest, check_reference
 from pal_plugin.data.pairs import PairDataset
 from pal_plugin.data.policy import Policy
+from pal_plugin.data.related import PairComposition, RelatedSampler
 from pal_plugin.data.sampler import EpochSampler, Request
 from pal_plugin.data.sources import available_splits, dataset_from_config, load_dataset
 
@@ -23,8 +24,10 @@ __all__ = [
     "Images",
     "LazyImages",
     "Manifest",
+    "PairComposition",
     "PairDataset",
     "Policy",
+    "RelatedSampler",
     "Request",
     "apply",
     "available_splits",

@@ -57,12 +57,19 @@ class Draws:
         return Draws(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
 
-def draw(policy: Policy, seed: int, epoch: int, index: NDArray[np.integer], view: int) -> Draws:
-    """Draw the augmentation of view number `view` (from 0) of the samples `index` (B,).
+def draw(
+    policy: Policy,
+    seed: int,
+    epoch: int,
+    index: NDArray[np.integer],
+    view: int,
+    copies: NDArray[np.integer] | None = None,
+) -> Draws:
+    """Draw the augmentation of view number `view` (from 0) of the samples `index` (B,), or of `copies` (B,) of them.
 
     Every operation has its own numbers: switching one on or off leaves the others' draws as they were.
     """
-    u = uniforms(seed, epoch, index, view_stream(view), 17 + 2 * TRIES)
+    u = uniforms(seed, epoch, index, view_stream(view), 17 + 2 * TRIES, copies)
     jitter = policy.color_jitter
     strength = np.array([jitter.brightness, jitter.contrast, jitter.saturation])
     low = np.maximum(0.0, 1 - strength)

@@ -16,6 +16,8 @@ ORDER = 1
 """Stream of the order of an epoch."""
 SUBSET = 2
 """Stream of the choice of a subset (epoch 0)."""
+PAIRS = 3
+"""Stream of the choice of related pairs; here the index is the number of the batch."""
 _FIRST_VIEW = 16  # streams below are reserved for choices that belong to no view
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -29,24 +31,36 @@ def view_stream(view: int) -> int:
     return _FIRST_VIEW + view
 
 
-def uniforms(seed: int, epoch: int, index: NDArray[np.integer], stream: int, count: int) -> NDArray[np.float64]:
+def uniforms(
+    seed: int,
+    epoch: int,
+    index: NDArray[np.integer],
+    stream: int,
+    count: int,
+    copies: NDArray[np.integer] | None = None,
+) -> NDArray[np.float64]:
     """Draw `count` independent uniform numbers for every sample.
 
     Args:
         seed: the run's seed; any Python integer.
         epoch: the epoch, from 0.
         index: (B,) sample indices, not negative.
-        stream: what the numbers are for: `POSITIVE`, `ORDER`, `SUBSET` or `view_stream(v)`.
+        stream: what the numbers are for: `POSITIVE`, `ORDER`, `SUBSET`, `PAIRS` or `view_stream(v)`.
         count: how many numbers a sample gets.
+        copies: (B,) which copy of its sample each one is, not negative; None: each the first, 0. Every copy has
+            numbers of its own.
 
     Returns:
-        (B, count) numbers in [0, 1). A row depends on its own sample index only, whatever else is in the batch, and its
-        first columns do not change with `count`.
+        (B, count) numbers in [0, 1). A row depends on its own sample index and copy only, whatever else is in the
+        batch, and its first columns do not change with `count`.
     """
     state = np.zeros(1, np.uint64)
     for part in (seed, epoch, stream):
         state = _mix(state + _GOLDEN ^ _word(part))
     rows = _mix(state + _GOLDEN ^ np.asarray(index).astype(np.uint64))
+    if copies is not None:
+        # of the first copies nothing is hashed, so that they draw what samples without copies draw
+        rows = np.where(copies == 0, rows, _mix(rows + _GOLDEN ^ np.asarray(copies).astype(np.uint64)))
     counter = np.arange(1, count + 1, dtype=np.uint64) * _GOLDEN
     bits = _mix(rows[:, None] + counter)
     return (bits >> np.uint64(11)) * _TO_UNIT

@@ -13,14 +13,15 @@ from torch.utils.data import DataLoader, Dataset
 from pal_plugin.data import pixels
 from pal_plugin.data.dataset import ImageDataset
 from pal_plugin.data.lazy import LazyImages
-from pal_plugin.data.pairs import Batch, PairDataset, decoded_in_parts
+from pal_plugin.data.pairs import Batch, PairDataset, check_indexes, decoded_in_parts
 from pal_plugin.data.policy import Policy
+from pal_plugin.data.related import PairComposition, RelatedSampler
 from pal_plugin.data.sampler import EpochSampler
 from pal_plugin.data.workers import carries_errors
 from pal_plugin.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pal_plugin.graph import SimilarityGraph
+    from pal_plugin.graph import Relations, SimilarityGraph
 
 _T = TypeVar("_T")
 
@@ -32,6 +33,8 @@ def pair_loader(
     batch_size: int,
     seed: int,
     graph: SimilarityGraph | None = None,
+    relations: Relations | None = None,
+    related_share: float = 0.0,
     pair_batch: bool = False,
     draw: str = "uniform",
     num_workers: int = 0,
@@ -40,6 +43,10 @@ def pair_loader(
     drop_last: bool = True,
 ) -> DataLoader[Batch]:
     """Return a loader over `PairDataset` in the order of `EpochSampler`; the batches do not depend on `num_workers`.
+
+    With a graph, the views of a batch's samples show their neighbours. With relations and a share above 0, all views
+    show the samples themselves, and `RelatedSampler` draws that share of each batch, of all ranks together, as related
+    pairs; `loader.batch_sampler.composition` is then its `PairComposition`, and None otherwise.
 
     Set the epoch and the place to resume through `loader.batch_sampler`. Workers keep the data set and the graph that
     they were started with: another graph takes another loader.
@@ -50,8 +57,16 @@ def pair_loader(
     Raises:
         ManifestError, ConfigError, DataError: see `PairDataset` and `EpochSampler`. Iterating raises `DataError` where
             an image cannot be read, with workers as without.
+        ManifestError: the relations are of another data set.
+        ConfigError, GraphError: both a graph and relations, a share without relations, or see `PairComposition`.
     """
-    sampler = EpochSampler(len(dataset), batch_size, seed=seed, rank=rank, world_size=world_size, drop_last=drop_last)
+    ranks: dict[str, Any] = {"seed": seed, "rank": rank, "world_size": world_size, "drop_last": drop_last}
+    _check_relations(relations, graph, related_share, dataset)
+    sampler: EpochSampler
+    if relations is None or related_share == 0:
+        sampler = EpochSampler(len(dataset), batch_size, **ranks)
+    else:
+        sampler = RelatedSampler(PairComposition(relations, batch_size * world_size, related_share), **ranks)
     pairs = PairDataset(dataset, policies, seed=seed, graph=graph, pair_batch=pair_batch, draw=draw)
     return _loader(pairs, num_workers, batch_sampler=sampler)
 
@@ -122,6 +137,25 @@ def eval_batches(
     """
     for images, _ in eval_loader(dataset, batch_size, crop_size, num_workers=num_workers):
         yield images
+
+
+def _check_relations(
+    relations: Relations | None, graph: SimilarityGraph | None, share: float, dataset: ImageDataset
+) -> None:
+    if relations is None:
+        if share:
+            raise ConfigError(
+                f"A share of {share} of each batch is to be drawn as related pairs, and no relations were given",
+                "Pass relations(graph), or related_share=0",
+            )
+        return
+    if graph is not None:
+        raise ConfigError(
+            "Both a graph, from which the views of a pair are drawn, and relations, along which batches are composed, "
+            "were given",
+            "Choose one: graph for gps_*, relations for pal_*",
+        )
+    check_indexes(relations, dataset, "The graph of relations", stacklevel=4)
 
 
 def _loader(samples: Dataset[_T], num_workers: int, **batches: Any) -> DataLoader[_T]:

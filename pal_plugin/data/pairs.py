@@ -24,7 +24,7 @@ from pal_plugin.data.workers import carries_errors
 from pal_plugin.errors import ConfigError, ManifestError
 
 if TYPE_CHECKING:
-    from pal_plugin.graph import SimilarityGraph
+    from pal_plugin.graph import Relations, SimilarityGraph
 
 Batch = list[Any]
 """`[index, [view_1, …, view_V], targets]`, as `PairDataset` describes."""
@@ -43,7 +43,8 @@ class PairDataset(Dataset[Batch]):
 
     A view is (B, 3, S, S) float32, S its policy's `crop_size`. View 1 shows the anchor; with a graph, every other one
     shows a neighbour of its own, drawn from the anchor's positive edges, the small crops of multi-crop too; without a
-    graph all show the anchor. Every draw is a function of (seed, epoch, anchor, view).
+    graph all show the anchor. Every draw is a function of (seed, epoch, anchor, view), and, where an anchor comes more
+    than once in an epoch, of which copy of it this is.
 
     Lazy images are decoded once a batch each, however many views show them.
 
@@ -83,7 +84,7 @@ class PairDataset(Dataset[Batch]):
         self._draw = draw
         _check_views(self._views, needed=1 if graph is None else 2)
         if graph is not None:
-            _check_graph(graph, dataset)
+            check_indexes(graph, dataset, "The graph", stacklevel=4)
             self.without_edges = _count_without_edges(graph, draw)
 
     def __len__(self) -> int:
@@ -98,7 +99,7 @@ class PairDataset(Dataset[Batch]):
         """
         samples = self.samples(request)
         draws = [
-            augment.draw(policy, self._seed, request.epoch, request.indices, view)
+            augment.draw(policy, self._seed, request.epoch, request.indices, view, request.copies)
             for view, policy in enumerate(self._views)
         ]
         shown = samples if self._pair_batch else request.indices
@@ -162,20 +163,31 @@ def _check_views(views: Sequence[Policy], needed: int) -> None:
         )
 
 
-def _check_graph(graph: SimilarityGraph, dataset: ImageDataset) -> None:
+def check_indexes(graph: SimilarityGraph | Relations, dataset: ImageDataset, what: str, *, stacklevel: int) -> None:
+    """Check that a graph, or the relations of one, was built from `dataset`; warn where it does not say.
+
+    Args:
+        graph: of N nodes.
+        dataset: the images at hand.
+        what: the graph's name in messages.
+        stacklevel: of the warning, as `warnings.warn` counts it here.
+
+    Raises:
+        ManifestError: it was not.
+    """
     if graph.manifest is not None:
-        check_reference(graph.manifest, dataset.manifest, what="The graph")
+        check_reference(graph.manifest, dataset.manifest, what=what)
     elif graph.num_nodes != len(dataset):
         raise ManifestError(
-            f"The graph has {graph.num_nodes} nodes, but {dataset.name}/{dataset.split} has {len(dataset)} samples",
+            f"{what} has {graph.num_nodes} nodes, but {dataset.name}/{dataset.split} has {len(dataset)} samples",
             "Build the graph from the data set at hand: `pal embed`, then `pal graph knn`",
         )
     else:
         warnings.warn(
-            f"The graph does not say which data set it indexes; it is taken to be {dataset.name}/{dataset.split}, "
+            f"{what} does not say which data set it indexes; it is taken to be {dataset.name}/{dataset.split}, "
             "sample by sample. Build it with manifest=dataset.manifest to have this checked.",
             RuntimeWarning,
-            stacklevel=4,
+            stacklevel=stacklevel,
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +12,17 @@ from torch.utils.data import Sampler
 from pal_plugin.data.draws import permutation
 from pal_plugin.errors import CheckpointError, ConfigError, DataError
 
+if TYPE_CHECKING:
+    from pal_plugin.data.related import PairComposition
+
 
 class Request(NamedTuple):
     """What a data worker is asked for: it carries the epoch, so that workers need no state."""
 
     epoch: int
     indices: NDArray[np.int64]
+    copies: NDArray[np.int64] | None = None
+    """(B,) which copy of its sample each one is, for its augmentation; None: all the first, 0."""
 
 
 class EpochSampler(Sampler[Request]):
@@ -34,20 +39,35 @@ class EpochSampler(Sampler[Request]):
         drop_last: leave out the samples of an epoch that do not fill a batch on every rank. Otherwise the last batch
             takes what is left: fewer samples, or one more where fewer are left over than there are ranks, because no
             rank may be without a batch that the others wait for.
+        added: samples of a batch of all ranks together that a subclass adds to those of the epoch's order.
+
+    Attributes:
+        composition: what the batches are made of where they hold related pairs (`RelatedSampler`); None otherwise.
 
     Raises:
         DataError: too few samples for one batch.
     """
 
+    composition: PairComposition | None = None
+
     def __init__(
-        self, size: int, batch_size: int, *, seed: int, rank: int = 0, world_size: int = 1, drop_last: bool = True
+        self,
+        size: int,
+        batch_size: int,
+        *,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+        drop_last: bool = True,
+        added: int = 0,
     ) -> None:
         if batch_size < 1 or not 0 <= rank < world_size:
             raise ConfigError(
                 f"batch_size={batch_size}, rank={rank}, world_size={world_size} do not fit together",
                 "Give a batch size of at least 1 and a rank below the number of processes",
             )
-        full, rest = divmod(size, batch_size * world_size)
+        taken = batch_size * world_size - added
+        full, rest = divmod(size, taken)
         self._batches = full if drop_last or rest < world_size else full + 1
         self._drop_last = drop_last
         if not drop_last and size >= world_size:
@@ -57,7 +77,7 @@ class EpochSampler(Sampler[Request]):
                 f"The data set has {size} samples, too few for batches of {batch_size} on {world_size} processes",
                 f"Choose a batch size of at most {max(1, size // world_size)} or a larger subset",
             )
-        self._size, self._batch_size, self._seed = size, batch_size, seed
+        self._size, self._taken, self._seed = size, taken, seed
         self._rank, self._world_size = rank, world_size
         self._epoch = 0
         self._resume_at: tuple[int, int] | None = None
@@ -100,9 +120,13 @@ class EpochSampler(Sampler[Request]):
         epoch, start = self._epoch, 0
         if self._resume_at is not None and self._resume_at[0] == epoch:
             start, self._resume_at = self._resume_at[1], None
-        shard = permutation(self._seed, epoch, self._size)[self._rank :: self._world_size]
+        order = permutation(self._seed, epoch, self._size)
         for batch in range(start, self._batches):
-            begin = batch * self._batch_size
+            begin = batch * self._taken
             takes_the_rest = not self._drop_last and batch == self._batches - 1
-            end = len(shard) if takes_the_rest else begin + self._batch_size
-            yield Request(epoch, shard[begin:end])
+            end = self._size if takes_the_rest else begin + self._taken
+            yield self._request(epoch, batch, order[begin:end])
+
+    def _request(self, epoch: int, batch: int, samples: NDArray[np.int64]) -> Request:
+        """Return this rank's part of a batch, given the samples of the epoch's order that are in the whole of it."""
+        return Request(epoch, samples[self._rank :: self._world_size])

@@ -2,6 +2,9 @@
 
 Where two graphs, or the two directions of a pair, disagree about a weight, the one of larger magnitude counts, since a
 magnitude is a confidence; of +w and −w it is −w: what somebody calls unrelated should not become a positive pair.
+
+Edges that stand for their closure (`SimilarityGraph.transitive`) do so in a union and in both directions; the other
+graphs here are about the edges themselves.
 """
 
 from __future__ import annotations
@@ -42,28 +45,31 @@ def symmetrise(graph: SimilarityGraph) -> SimilarityGraph:
 
     Each row keeps its own edges in order, then come the nodes that lead to it, by the rank that it has with them. In a
     graph of k nearest neighbours none of the latter is nearer than the former; among themselves they are in no order of
-    distance, which nobody kept.
+    distance, which nobody kept. It is `transitive` if the graph is.
     """
     ranks = _ranks(graph)
     back = np.lexsort((graph.sources, ranks))
     rows = np.concatenate([graph.sources, graph.indices[back]])
     columns = np.concatenate([graph.indices, graph.sources[back]])
     weights = np.concatenate([graph.weights, graph.weights[back]])
-    return _made("symmetrise", [graph], {}, *_merged(graph.num_nodes, rows, columns, weights))
+    merged = _merged(graph.num_nodes, rows, columns, weights)
+    return _made("symmetrise", [graph], {}, *merged, transitive=graph.transitive)
 
 
 def union(*graphs: SimilarityGraph) -> SimilarityGraph:
     """Return the graph of all edges of all graphs; an edge of several has the strongest weight.
 
     Each row holds the first edges of the graphs, in the order of the graphs, then their second edges, and so on:
-    nearest first, where it was so in each. Another order of the graphs gives the same edges and weights.
+    nearest first, where it was so in each. Another order of the graphs gives the same edges and weights. It is
+    `transitive` if all graphs are.
 
     Raises:
         GraphError: no graph, or graphs of different sizes.
         ManifestError: the graphs index different data sets.
     """
     rows, columns, weights, _ = _together(graphs)
-    return _made("union", graphs, {}, *_merged(graphs[0].num_nodes, rows, columns, weights))
+    merged = _merged(graphs[0].num_nodes, rows, columns, weights)
+    return _made("union", graphs, {}, *merged, transitive=all(graph.transitive for graph in graphs))
 
 
 def mix(graphs: Sequence[SimilarityGraph], shares: Sequence[float]) -> SimilarityGraph:
@@ -221,6 +227,8 @@ def _made(
     rows: Longs,
     columns: npt.NDArray[Any],
     weights: npt.NDArray[Any],
+    *,
+    transitive: bool = False,
 ) -> SimilarityGraph:
     """Make the graph, with the data set of its parents, how they were built, and what they cost together."""
     return SimilarityGraph.from_edges(
@@ -234,5 +242,6 @@ def _made(
             "parameters": dict(parameters),
             "parents": [dict(graph.builder) for graph in graphs],
             "cost": float(sum(graph.builder.get("cost", 0.0) for graph in graphs)),
+            **({"transitive": True} if transitive else {}),
         },
     )

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from pal_plugin.arrays import nothing_at
 from pal_plugin.errors import ConfigError, GraphError
+from pal_plugin.graph.closure import closure, refuse_contradictions
 from pal_plugin.graph.similarity import Manifested, SimilarityGraph, reference_of
 
 RELATIONS = {"must-link": 1.0, "cannot-link": -1.0}
@@ -24,7 +25,11 @@ Columns = dict[str, list[Any]]
 
 
 def pairs_graph(
-    path: str | os.PathLike[str], ids: Sequence[str], manifest: Mapping[str, Any] | Manifested | None = None
+    path: str | os.PathLike[str],
+    ids: Sequence[str],
+    manifest: Mapping[str, Any] | Manifested | None = None,
+    *,
+    transitive: bool = False,
 ) -> SimilarityGraph:
     """Connect the pairs of samples that a file lists, both ways.
 
@@ -37,6 +42,7 @@ def pairs_graph(
         path: a CSV file (UTF-8, with a header), or a Parquet file (`.parquet` or `.pq`; needs pyarrow).
         ids: the N ids of the data set, in order.
         manifest: the data set, as a manifest or its reference; kept in the graph.
+        transitive: whether being related is an equivalence, so that the pairs stand for their closure.
 
     Returns:
         A graph with an edge of weight +confidence (must-link) or −confidence (cannot-link) in both directions of every
@@ -44,7 +50,8 @@ def pairs_graph(
 
     Raises:
         GraphError: the file is missing, unreadable, empty or has other columns; an id or index is unknown (it is
-            named), a relation or weight is none, a sample is paired with itself, or two rows contradict each other.
+            named), a relation or weight is none, a sample is paired with itself, two rows contradict each other, or
+            some that are `transitive` together contradict another.
         ConfigError: a Parquet file and no pyarrow.
     """
     source = Path(path)
@@ -64,14 +71,18 @@ def pairs_graph(
     rows = np.stack([left[order], right[order]], axis=1).reshape(-1)
     columns = np.stack([right[order], left[order]], axis=1).reshape(-1)
     counts = {"must_link": int((weights > 0).sum()), "cannot_link": int((weights < 0).sum())}
-    return SimilarityGraph.from_edges(
+    builder: dict[str, Any] = {"name": "pairs", "parameters": {"file": source.name, **counts}, "cost": 0.0}
+    graph = SimilarityGraph.from_edges(
         len(ids),
         rows,
         columns,
         np.repeat(weights[order], 2),
         manifest=reference_of(manifest),
-        builder={"name": "pairs", "parameters": {"file": source.name, **counts}, "cost": 0.0},
+        builder=builder | ({"transitive": True} if transitive else {}),
     )
+    if transitive:
+        refuse_contradictions(str(source), closure(graph).contradictions, ids)
+    return graph
 
 
 def _csv(source: Path) -> Columns:

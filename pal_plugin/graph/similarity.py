@@ -47,7 +47,7 @@ class SimilarityGraph:
         weights: (E,) float32, finite.
         manifest: compact reference of the data set that the nodes index; None when unknown.
         builder: how the graph was made: `{"name", "parameters", "cost"}`, JSON only. What its answers cost, 0 for
-            neighbours.
+            neighbours. `"transitive": True` where edges stand for their closure.
 
     Raises:
         GraphError: an array breaks one of the rules above, or the manifest is of another size.
@@ -71,6 +71,10 @@ class SimilarityGraph:
         if self.manifest is not None and self.manifest.get("size", self.num_nodes) != self.num_nodes:
             raise GraphError(
                 f"The graph has {self.num_nodes} nodes and its manifest {self.manifest['size']} samples", disk.REBUILD
+            )
+        if not isinstance(self.transitive, bool):
+            raise GraphError(
+                f"The graph's builder has transitive={self.transitive!r}, neither true nor false", disk.REBUILD
             )
 
     def _check_rows(self) -> None:
@@ -115,9 +119,14 @@ class SimilarityGraph:
         return self.indptr.size - 1
 
     @property
+    def transitive(self) -> bool:
+        """Whether being related is an equivalence here, and the edges stand for their closure (`closure`)."""
+        return self.builder.get("transitive", False)  # type: ignore[no-any-return]  # checked when the graph is made
+
+    @property
     def digest(self) -> str:
-        """SHA-256 of the edges and their weights: equal graphs, however made, have equal digests."""
-        content = hashlib.sha256()
+        """SHA-256 of the edges, their weights and `transitive`: equal graphs, however made, have equal digests."""
+        content = hashlib.sha256(b"transitive" if self.transitive else b"")
         for array in (self.indptr, self.indices, self.weights):
             content.update(np.ascontiguousarray(array).data)
         return content.hexdigest()

@@ -57,6 +57,10 @@ class OracleError(PalError):
     """A question that cannot be asked, or an answer that does not fit it."""
 
 
+class LossError(PalError):
+    """A loss that is not defined on what it was given: shapes, weights, or a batch graph without edges."""
+
+
 class CheckpointError(PalError):
     """A checkpoint that is unreadable or belongs to another architecture or run."""
 

@@ -1,0 +1,263 @@
+"""The similarity graph among the rows of one batch: what the losses ask of it, and its dense and sparse kinds."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+from pal_plugin.errors import LossError
+
+
+class BatchGraph(ABC):
+    """Edge weights G between the rows of a batch; entry (a, b) is the weight of the edge from row a to row b.
+
+    The rows are view-major: row v·B + b is view v of sample b. No gradient goes to the weights. Sums and products come
+    in the weights' own type and on their own device, which `to` changes.
+    """
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, int]:
+        """(R, C): (M, M) for the graph of a batch, (B, B) between two of its views."""
+
+    @property
+    @abstractmethod
+    def signed(self) -> bool:
+        """Whether there are negative weights, which say that two rows are unrelated."""
+
+    @abstractmethod
+    def to(self, like: Tensor) -> BatchGraph:
+        """Return the graph with the floating type and on the device of `like`."""
+
+    @abstractmethod
+    def row_sums(self) -> Tensor:
+        """Return Σ_b G_ab, (R,)."""
+
+    @abstractmethod
+    def column_sums(self) -> Tensor:
+        """Return Σ_a G_ab, (C,)."""
+
+    @abstractmethod
+    def square_norm(self) -> Tensor:
+        """Return Σ_ab G_ab², a scalar."""
+
+    @abstractmethod
+    def matmul(self, x: Tensor) -> Tensor:
+        """Return G·x, (R, D), for x (C, D); the gradient goes to x."""
+
+    @abstractmethod
+    def without_diagonal(self) -> BatchGraph:
+        """Return the graph with G_aa = 0; for the square graph of a whole batch."""
+
+    @abstractmethod
+    def between(self, v: int, w: int, views: int) -> BatchGraph:
+        """Return the (B, B) graph of the edges from the rows of view v to those of view w, another one."""
+
+    @abstractmethod
+    def scaled(self, weight: float) -> BatchGraph:
+        """Return weight·G."""
+
+    @abstractmethod
+    def to_sparse(self) -> SparseGraph:
+        """Return the same graph as a list of its entries."""
+
+    @abstractmethod
+    def to_dense(self) -> DenseGraph:
+        """Return the same graph as a matrix."""
+
+    def total(self) -> Tensor:
+        """Return Σ_ab G_ab, a scalar."""
+        return self.row_sums().sum()
+
+
+class DenseGraph(BatchGraph):
+    """A matrix.
+
+    Args:
+        matrix: (M, M), of any real type or bool.
+
+    Raises:
+        LossError: it is not a square matrix of finite real numbers.
+    """
+
+    def __init__(self, matrix: Tensor) -> None:
+        _check_matrix(matrix)
+        self._hold(_real(matrix.detach()))
+        _check_finite(self.matrix)
+
+    def _hold(self, matrix: Tensor) -> DenseGraph:
+        self.matrix = matrix
+        return self
+
+    def _new(self, matrix: Tensor) -> DenseGraph:
+        return DenseGraph.__new__(DenseGraph)._hold(matrix)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(R, C)."""
+        return self.matrix.shape[0], self.matrix.shape[1]
+
+    @property
+    def signed(self) -> bool:
+        """Whether an entry is negative."""
+        return _has_negative(self.matrix)
+
+    def to(self, like: Tensor) -> DenseGraph:
+        """Return the graph with the type and on the device of `like`."""
+        return self._new(self.matrix.to(like))
+
+    def row_sums(self) -> Tensor:
+        """Return Σ_b G_ab, (R,)."""
+        return self.matrix.sum(1)
+
+    def column_sums(self) -> Tensor:
+        """Return Σ_a G_ab, (C,)."""
+        return self.matrix.sum(0)
+
+    def square_norm(self) -> Tensor:
+        """Return Σ_ab G_ab²."""
+        return self.matrix.square().sum()
+
+    def matmul(self, x: Tensor) -> Tensor:
+        """Return G·x, (R, D)."""
+        return self.matrix @ x
+
+    def without_diagonal(self) -> DenseGraph:
+        """Return the graph with G_aa = 0."""
+        return self._new(self.matrix.clone().fill_diagonal_(0))
+
+    def between(self, v: int, w: int, views: int) -> DenseGraph:
+        """Return the (B, B) graph from view v to view w."""
+        batch = self.shape[0] // views
+        return self._new(self.matrix[v * batch : (v + 1) * batch, w * batch : (w + 1) * batch])
+
+    def scaled(self, weight: float) -> DenseGraph:
+        """Return weight·G."""
+        return self._new(self.matrix * weight)
+
+    def to_sparse(self) -> SparseGraph:
+        """Return the entries other than zero."""
+        return SparseGraph(self.matrix.to_sparse())
+
+    def to_dense(self) -> DenseGraph:
+        """Return the graph itself."""
+        return self
+
+
+class SparseGraph(BatchGraph):
+    """A list of entries.
+
+    Args:
+        matrix: (M, M) torch sparse tensor, COO or CSR, of any real type or bool; entries named twice add up.
+
+    Raises:
+        LossError: it is not a square matrix of finite real numbers.
+    """
+
+    def __init__(self, matrix: Tensor) -> None:
+        _check_matrix(matrix)
+        entries = matrix.detach().to_sparse(layout=torch.sparse_coo)
+        # Only then may entries be named twice, and only real numbers add up.
+        entries = entries if entries.is_coalesced() else _real(entries).coalesce()
+        self._hold(entries.indices(), _real(entries.values()), (matrix.shape[0], matrix.shape[1]))
+        _check_finite(self.values)
+
+    def _hold(self, places: Tensor, values: Tensor, shape: tuple[int, int]) -> SparseGraph:
+        """Hold `places` (2, E), sorted and distinct, and `values` (E,)."""
+        self.places, self.values, self._shape = places, values, shape
+        return self
+
+    def _new(self, places: Tensor, values: Tensor, shape: tuple[int, int]) -> SparseGraph:
+        return SparseGraph.__new__(SparseGraph)._hold(places, values, shape)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(R, C)."""
+        return self._shape
+
+    @property
+    def signed(self) -> bool:
+        """Whether an entry is negative."""
+        return _has_negative(self.values)
+
+    @property
+    def matrix(self) -> Tensor:
+        """The graph as a coalesced torch COO tensor."""
+        return torch.sparse_coo_tensor(
+            self.places, self.values, self.shape, is_coalesced=True, check_invariants=False
+        )  # the entries were checked when they came in
+
+    def to(self, like: Tensor) -> SparseGraph:
+        """Return the graph with the type and on the device of `like`."""
+        return self._new(self.places.to(like.device), self.values.to(like), self.shape)
+
+    def row_sums(self) -> Tensor:
+        """Return Σ_b G_ab, (R,)."""
+        return self._sums(0)
+
+    def column_sums(self) -> Tensor:
+        """Return Σ_a G_ab, (C,)."""
+        return self._sums(1)
+
+    def _sums(self, axis: int) -> Tensor:
+        return self.values.new_zeros(self.shape[axis]).index_add_(0, self.places[axis], self.values)
+
+    def square_norm(self) -> Tensor:
+        """Return Σ_ab G_ab²."""
+        return self.values.square().sum()
+
+    def matmul(self, x: Tensor) -> Tensor:
+        """Return G·x, (R, D)."""
+        product: Tensor = torch.sparse.mm(self.matrix, x)
+        return product
+
+    def without_diagonal(self) -> SparseGraph:
+        """Return the graph without its entries (a, a)."""
+        rows, columns = self.places
+        return self._where(rows != columns)
+
+    def between(self, v: int, w: int, views: int) -> SparseGraph:
+        """Return the (B, B) graph from view v to view w."""
+        batch = self.shape[0] // views
+        view = self.places // batch
+        here = self._where((view[0] == v) & (view[1] == w))
+        return self._new(here.places % batch, here.values, (batch, batch))
+
+    def _where(self, keep: Tensor) -> SparseGraph:
+        return self._new(self.places[:, keep], self.values[keep], self.shape)
+
+    def scaled(self, weight: float) -> SparseGraph:
+        """Return weight·G."""
+        return self._new(self.places, self.values * weight, self.shape)
+
+    def to_sparse(self) -> SparseGraph:
+        """Return the graph itself."""
+        return self
+
+    def to_dense(self) -> DenseGraph:
+        """Return the same graph as a matrix."""
+        return DenseGraph(self.matrix.to_dense())
+
+
+def _real(matrix: Tensor) -> Tensor:
+    """Return float64 as it is and any other type as float32."""
+    return matrix if matrix.dtype == torch.float64 else matrix.to(torch.float32)
+
+
+def _check_matrix(matrix: Tensor) -> None:
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+        raise LossError(f"A batch graph has the shape {tuple(matrix.shape)}", "Pass a square matrix, (M, M)")
+    if matrix.is_complex():
+        raise LossError(f"A batch graph has weights of type {matrix.dtype}", "Pass real weights")
+
+
+def _check_finite(weights: Tensor) -> None:
+    if weights.numel() and not torch.stack(torch.aminmax(weights)).isfinite().all():
+        wrong = int((~weights.isfinite()).sum())
+        raise LossError(f"A batch graph has {wrong} weights that are NaN or infinite", "Correct the graph's weights")
+
+
+def _has_negative(weights: Tensor) -> bool:
+    return weights.numel() > 0 and bool(weights.min() < 0)

@@ -44,11 +44,10 @@ def spectral_embedding(graph: Any, k: int, *, symmetrise: bool = False) -> Matri
 
 
 def laplacian_kernel(A: Matrix, B: Matrix, sigma: float = 1.0) -> Matrix:
-    """Return exp(−‖a − b‖/σ), (n, m), of A (n, d) and B (m, d); the norm is Euclidean (scikit-learn's kernel has L1)."""
-    K = cdist(A, B)
+    """Return exp(−‖a − b‖/σ), (n, m), of A (n, d) and B (m, d), norm Euclidean (scikit-learn's kernel has L1)."""
+    K: Matrix = cdist(A, B)
     K /= -sigma
-    np.exp(K, out=K)
-    return K
+    return np.exp(K, out=K)
 
 
 class KernelEmbedding:
@@ -173,7 +172,7 @@ class KernelEmbedding:
             raise ConfigError(
                 f"X has {samples.shape[1]} columns and was fitted with {self.X_fit_.shape[1]}", "Pass the same features"
             )
-        return self.kernel_matrix(samples, self.X_fit_) @ self.dual_coef_
+        return np.asarray(self.kernel_matrix(samples, self.X_fit_) @ self.dual_coef_)
 
     def fit_transform(self, X: npt.ArrayLike, graph: Any) -> Matrix:
         """Fit, and return the embedding Z (N, k) of the samples X (N, d)."""
@@ -236,7 +235,7 @@ def _graph(graph: Any, symmetrise: bool) -> Matrix:
 
 
 def _top(target: Matrix, k: int) -> tuple[Matrix, Matrix]:
-    """Return the eigenvectors (N, k) of the k largest eigenvalues, and these; order, signs as in `spectral_embedding`."""
+    """Return the eigenvectors (N, k) of the k largest eigenvalues, and these; ordered as in `spectral_embedding`."""
     size = len(target)
     if not 1 <= k <= size:
         raise ConfigError(f"k={k} columns cannot be had of {size} samples", f"Pass k in [1, {size}]")

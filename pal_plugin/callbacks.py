@@ -12,6 +12,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from pal_plugin.io import write_torch
+from pal_plugin.relations import KNOWN_IMAGES
 
 LAST = "last.ckpt"
 WITHOUT_EDGES = "anchors_without_edges"
@@ -94,7 +95,7 @@ class GraphRefresh(Callback):
 
 
 class GraphFigures(Callback):
-    """Gives the loggers, once for every graph, how many anchors are without an edge in it."""
+    """Gives the loggers, once for every graph, how many anchors are without an edge in it, or are known by it."""
 
     def __init__(self) -> None:
         self._logged: Any = None
@@ -105,8 +106,29 @@ class GraphFigures(Callback):
         if data.graph is None or data.graph is self._logged:
             return
         self._logged = data.graph
+        figures = {WITHOUT_EDGES: data.without_edges}
+        if data.relations is not None:
+            figures = {KNOWN_IMAGES: int(data.relations.known.sum())}
         for logger in trainer.loggers:
-            logger.log_metrics({WITHOUT_EDGES: data.without_edges}, step=trainer.global_step)
+            logger.log_metrics(figures, step=trainer.global_step)
+
+
+class OracleEdges(Callback):
+    """Says once, where a method learns from known relations, that no batch of an epoch held a related pair."""
+
+    def __init__(self) -> None:
+        self._said = False
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Look at the mean of `oracle_edges` over the batches of the epoch."""
+        edges = trainer.callback_metrics.get("oracle_edges_epoch")  # asked for on every rank
+        if self._said or edges is None or edges > 0 or not trainer.is_global_zero:
+            return
+        self._said = True
+        _say(
+            f"no batch of epoch {trainer.current_epoch + 1} held a pair that is known to be related: the graph adds "
+            "nothing to the loss. Raise method_kwargs.related_share, the batch size, or the number of known relations"
+        )
 
 
 class ProgressLines(Callback):

@@ -17,6 +17,7 @@ from pal_plugin.data.sources import available_splits
 from pal_plugin.errors import GraphError
 from pal_plugin.evaluation import encode
 from pal_plugin.graph import SimilarityGraph
+from pal_plugin.graph.relations import Relations, relations
 from pal_plugin.graphs import graph_of_features
 
 _ARRAYS = ("indptr", "indices", "weights")
@@ -31,9 +32,12 @@ class PairData(LightningDataModule):
         graph: where the views' neighbours come from; None pairs every image with itself.
         validation: labelled images for the online probe.
         pair_batch: whether the method takes pair batches.
+        related_share: the share of a batch that is composed along the graph's relations, for a method that learns from
+            them: every view then shows the anchor. None for one that learns from pairs of neighbours.
 
     Attributes:
         graph: the one of the epoch at hand: `refresh` replaces it.
+        relations: what the graph says of pairs; None where the method does not learn from them.
         cursor: the epoch and batch that training starts with.
         without_edges: how many anchors have no edge in the graph of the last loader made: see `PairDataset`.
     """
@@ -46,28 +50,39 @@ class PairData(LightningDataModule):
         validation: ImageDataset | None,
         *,
         pair_batch: bool,
+        related_share: float | None = None,
     ) -> None:
         super().__init__()
         self.cfg = cfg
         self.dataset = dataset
-        self.graph = graph
+        self.related_share = related_share
+        self._set_graph(graph)
         self.validation = validation
         self.pair_batch = pair_batch
         self.cursor: tuple[int, int] = (0, 0)
         self.without_edges = 0
         self._refreshed = False
 
+    def _set_graph(self, graph: SimilarityGraph | None) -> None:
+        self.graph = graph
+        self.relations: Relations | None = None
+        if graph is not None and self.related_share is not None:
+            self.relations = relations(graph)
+
     def train_dataloader(self) -> DataLoader[Any]:
-        """Return the graph-aware loader of this rank, set to the cursor."""
+        """Return the graph-aware loader of this rank, set to the cursor, and tell the method what is known."""
         trainer: Any = self.trainer
+        neighbours = self.graph if self.relations is None else None
         loader = pair_loader(
             self.dataset,
             [Policy.from_config(policy) for policy in self.cfg.augmentations],
             batch_size=self.cfg.optimizer.batch_size,
             seed=self.cfg.seed,
-            graph=self.graph,
+            graph=neighbours,
             pair_batch=self.pair_batch,
-            draw="uniform" if self.graph is None else self.cfg.graph.draw,
+            draw="uniform" if neighbours is None else self.cfg.graph.draw,
+            relations=self.relations,
+            related_share=self.related_share or 0.0,
             num_workers=self.cfg.data.num_workers,
             rank=trainer.global_rank,
             world_size=trainer.world_size,
@@ -76,6 +91,8 @@ class PairData(LightningDataModule):
         self.without_edges = pairs.without_edges
         sampler: Any = loader.batch_sampler
         sampler.resume(*max(self.cursor, (trainer.current_epoch, 0)))  # after a refresh loaders are made again
+        if self.relations is not None:
+            trainer.lightning_module.relate(self.relations, sampler.composition)
         return loader
 
     def val_dataloader(self) -> DataLoader[Any] | list[Any]:
@@ -115,7 +132,8 @@ class PairData(LightningDataModule):
             raise failure
         if graph is None:
             raise GraphError(f"Rank 0 could not refresh the graph: {reason}", "Mend what it says, and resume the run")
-        old, self.graph = self.graph, graph
+        old = self.graph
+        self._set_graph(graph)
         self._refreshed = True
         return _share_of_new(old, graph)
 
@@ -139,7 +157,7 @@ class PairData(LightningDataModule):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Put a refreshed graph back, before a loader is made."""
         arrays = {name: state_dict[name].numpy() for name in _ARRAYS}
-        self.graph = SimilarityGraph(**arrays, manifest=self.dataset.manifest.reference())
+        self._set_graph(SimilarityGraph(**arrays, manifest=self.dataset.manifest.reference()))
         self._refreshed = True
 
 

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from pal_plugin.data import ImageDataset
 from pal_plugin.errors import ConfigError
 from pal_plugin.graph import SimilarityGraph, adjacent_graph, knn_graph, label_graph, pairs_graph, radius_graph
+from pal_plugin.oracle import oracle_graph
 from pal_plugin.priors import embed, make_prior
 from pal_plugin.registry import near_matches
 
@@ -106,7 +107,18 @@ def _labels(graph: DictConfig, dataset: ImageDataset) -> SimilarityGraph:
 
 
 def _pairs(graph: DictConfig, dataset: ImageDataset) -> SimilarityGraph:
-    return pairs_graph(graph.pairs, dataset.ids, manifest=dataset.manifest)
+    return pairs_graph(graph.pairs, dataset.ids, manifest=dataset.manifest, transitive=graph.transitive)
+
+
+def _oracle(graph: DictConfig, dataset: ImageDataset) -> SimilarityGraph:
+    if not (dataset.labels >= 0).any():
+        raise ConfigError(
+            f"The oracle of graph=oracle answers from labels, and the images of {dataset.name} have none",
+            "Give the relations that you know: graph=pairs graph.transitive=true graph.pairs=FILE, or graph=file",
+        )
+    return oracle_graph(
+        dataset.labels, graph.relations, noise=graph.noise, seed=graph.seed, manifest=dataset.manifest
+    )
 
 
 def _adjacent(graph: DictConfig, dataset: ImageDataset) -> SimilarityGraph:
@@ -121,4 +133,5 @@ _OF_DATASETS: Mapping[str, Callable[[DictConfig, ImageDataset], SimilarityGraph]
     "labels": _labels,
     "pairs": _pairs,
     "adjacent": _adjacent,
+    "oracle": _oracle,
 }

@@ -25,6 +25,7 @@ from pal_plugin.callbacks import (
     Checkpoints,
     GraphFigures,
     GraphRefresh,
+    OracleEdges,
     ProgressLines,
 )
 from pal_plugin.data import ImageDataset, dataset_from_config
@@ -36,6 +37,7 @@ from pal_plugin.host.config import plain
 from pal_plugin.io import write_json, write_torch
 from pal_plugin.methods import find_method
 from pal_plugin.precision import fast_bfloat16
+from pal_plugin.relations import KNOWN_IMAGES, check_method, describe, doubts, share_of_batches
 from pal_plugin.resume import checkpoint_to_resume, run_folder
 from pal_plugin.values import check_values
 
@@ -61,7 +63,7 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     _quieten()
     check_values(cfg)
     _check_device(cfg)
-    find_method(cfg.method)  # before anything is fetched, embedded or written
+    check_method(find_method(cfg.method), cfg)  # before anything is fetched, embedded or written
     every = refresh_interval(cfg.graph)
     dataset = dataset_from_config(cfg.data, "train")
     cfg = with_classes(cfg, dataset)
@@ -71,7 +73,7 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     identity: dict[str, Any] = {
         "config": plain(cfg),
         "dataset": dataset.manifest.digest,
-        "graph": None if data.graph is None else data.graph.digest,
+        "graph": None if data.graph is None else data.graph.digest + (" closed" if data.graph.transitive else ""),
     }
     resume = checkpoint_to_resume(cfg, identity, folder)
     if resume is not None:
@@ -133,6 +135,7 @@ def make_trainer(
         *([GraphRefresh(refresh_every)] if refresh_every else []),
         Checkpoints(folder, identity, **cfg.checkpoint),
         GraphFigures(),
+        OracleEdges(),
         ProgressLines(bar=bar),
         LearningRateMonitor(logging_interval="step"),
         *([TQDMProgressBar()] if bar else []),
@@ -178,7 +181,7 @@ def _data(cfg: DictConfig, dataset: ImageDataset, module: Any) -> PairData:
             f"Set method=gps_{cfg.method}, or graph=none",
         )
     graph = None if cfg.graph is None else make_graph(cfg.graph, dataset, num_workers=cfg.data.num_workers)
-    if graph is not None and not len(graph.positive_rows[1]):
+    if graph is not None and not module.wants_relations and not len(graph.positive_rows[1]):
         raise GraphError(
             f"The graph of {dataset.name} has no positive edge: every image would be paired with itself",
             "Look at it by `pal graph inspect`, or set graph=none",
@@ -186,7 +189,14 @@ def _data(cfg: DictConfig, dataset: ImageDataset, module: Any) -> PairData:
     validation, reason = validation_images(cfg, dataset)
     if reason:
         print(f"pal train: no validation: {reason}", file=sys.stderr)
-    return PairData(cfg, dataset, graph, validation, pair_batch=pair_batch)
+    share = module.settings.related_share if module.wants_relations else None
+    data = PairData(cfg, dataset, graph, validation, pair_batch=pair_batch, related_share=share)
+    if data.graph is not None and data.relations is not None and share is not None:
+        alpha = module.settings.graph_alpha
+        data.related_share = share_of_batches(data.relations, alpha=alpha, share=share, dataset=dataset.name)
+        for doubt in doubts(data.graph, data.relations, alpha=alpha):
+            print(f"pal train: {doubt}", file=sys.stderr)
+    return data
 
 
 def _check_device(cfg: DictConfig) -> None:
@@ -240,6 +250,8 @@ def _loggers(cfg: DictConfig, folder: Path) -> list[Logger]:
 def _say_what(cfg: DictConfig, data: PairData, folder: Path, resume: Path | None) -> None:
     images = f"{len(data.dataset)} images of {data.dataset.name}"
     pairs = "no graph" if data.graph is None else f"a graph of {data.graph.num_edges} edges"
+    if data.graph is not None and data.relations is not None:
+        pairs = describe(data.graph, data.relations)
     where = f"into {folder}" + ("" if resume is None else f", going on from epoch {data.cursor[0] + 1}")
     chosen = f"profile {cfg.profile} (or profile=debug|smoke|cpu|paper)"
     line = f"pal train: {chosen}: {cfg.method} on {images}, {pairs}, {cfg.max_epochs} epochs, {where}"
@@ -253,5 +265,7 @@ def _final_metrics(trainer: Trainer, data: PairData, wall: float) -> dict[str, A
         values = {key: value for key, value in values.items() if not key.startswith(OF_LABELS)}
     finite = {key: value if math.isfinite(value) else None for key, value in values.items()}
     graph = {} if data.graph is None else {WITHOUT_EDGES: data.without_edges}
+    if data.relations is not None:
+        graph = {KNOWN_IMAGES: int(data.relations.known.sum())}
     steps = {"epochs": trainer.current_epoch, "steps": trainer.global_step}
     return {**finite, **graph, **steps, "wall_s": round(wall, 2)}

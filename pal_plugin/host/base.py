@@ -45,11 +45,13 @@ class HostBase(SoloBase):  # type: ignore[misc]
 
     Attributes:
         wants_pair_batch: whether the method takes the graph-aware loader's pair batches.
+        wants_relations: whether it learns from a graph's relations: its views then all show the anchor.
         anchor_probe_only: set when the views of a plain batch are of different images; the probe then sees view 1 only,
             whose label is known.
     """
 
     wants_pair_batch: ClassVar[bool] = False
+    wants_relations: ClassVar[bool] = False
     anchor_probe_only: bool = False
     cfg: DictConfig
     # The release defines this hook and Lightning 2 refuses to run a module that has it.

@@ -7,7 +7,7 @@ import hashlib
 import importlib
 import unicodedata
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,11 @@ from torchvision.datasets import CIFAR10, CIFAR100
 from pal_plugin.data.draws import POSITIVE, uniforms
 from pal_plugin.data.lazy import FileImages
 from pal_plugin.data.manifest import Manifest, check_reference
+from pal_plugin.data.related import PairComposition, RelatedSampler
+from pal_plugin.data.sampler import Request
 from pal_plugin.errors import ConfigError, ManifestError
 from pal_plugin.graph import SimilarityGraph
+from pal_plugin.graph.relations import Relations, relations
 from pal_plugin.host.solo import INFO, SOLO_METHODS
 
 
@@ -31,6 +34,7 @@ class _Wrapped:
     graph: str | None = None
     seed: int = 0
     pair_batch: bool = False
+    related_share: float | None = None  # of a method that learns from relations
 
 
 def register(methods: Mapping[str, type]) -> None:
@@ -74,6 +78,31 @@ class NeighbourViews(Dataset[Any]):
         return torch.tensor(indices), shown, torch.tensor(targets)
 
 
+class RelatedViews(Dataset[Any]):
+    """A data set of solo-learn main for a method that learns from known relations: all views show the sample.
+
+    Its samples are `(index (V,), [view_1, …, view_V], target (V,))`.
+
+    Args:
+        dataset: yields `(index, [view_1, …, view_V], target)`.
+        known: the known relations of its samples, by index.
+    """
+
+    def __init__(self, dataset: Any, known: Relations) -> None:
+        self.dataset, self.relations = dataset, known
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> Any:
+        sample, views, target = self.dataset[index]
+        return torch.full((len(views),), sample), views, torch.full((len(views),), target)
+
+    def __getitems__(self, indices: Request | Sequence[int]) -> list[Any]:
+        """Return the samples of a batch, as a sampler of ours or of PyTorch's asks for them."""
+        return [self[int(index)] for index in (indices.indices if isinstance(indices, Request) else indices)]
+
+
 class GraphPairLoader(DataLoader[Any]):
     """A loader that tells its `NeighbourViews` which epoch it is; every pass is the next epoch."""
 
@@ -87,7 +116,10 @@ def _parse_cfg(original: Callable[..., DictConfig], cfg: DictConfig) -> DictConf
     parsed = original(cfg)
     _Wrapped.graph = OmegaConf.select(parsed, "data.graph", default=None)
     _Wrapped.seed = parsed.seed
-    _Wrapped.pair_batch = bool(getattr(SOLO_METHODS.get(parsed.method), "wants_pair_batch", False))
+    method: Any = SOLO_METHODS.get(parsed.method)
+    _Wrapped.pair_batch = bool(getattr(method, "wants_pair_batch", False))
+    learns = getattr(method, "wants_relations", False)
+    _Wrapped.related_share = _related_share(method, parsed) if learns else None
     if _Wrapped.graph is not None and not _Wrapped.pair_batch:
         raise ConfigError(
             f"{parsed.method} would take the neighbours that data.graph shows for views of the anchor, and teach its "
@@ -95,6 +127,21 @@ def _parse_cfg(original: Callable[..., DictConfig], cfg: DictConfig) -> DictConf
             f"Set method=gps_{parsed.method}, or leave data.graph out",
         )
     return parsed
+
+
+def _related_share(method: Any, cfg: DictConfig) -> float:
+    if _Wrapped.graph is None:
+        raise ConfigError(
+            f"{cfg.method} learns from a graph of known relations, and the config names none",
+            "Add +data.graph=FOLDER, which `pal graph pairs --transitive` wrote",
+        )
+    share: float = method.settings_of(cfg).related_share
+    if share and len(cfg.devices) > 1:
+        raise ConfigError(
+            f"A script of solo-learn's own composes batches along relations on one device, not on {len(cfg.devices)}",
+            "Train by `pal train`, or set method_kwargs.related_share=0",
+        )
+    return share
 
 
 def _prepare_datasets(original: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
@@ -106,6 +153,8 @@ def _prepare_datasets(original: Callable[..., Any], *arguments: Any, **keywords:
     else:
         graph = SimilarityGraph.load(Path(_Wrapped.graph))
         _check_graph(graph, dataset, Path(_Wrapped.graph))
+        if _Wrapped.related_share is not None:
+            return RelatedViews(dataset, relations(graph))
     return NeighbourViews(dataset, graph, seed=_Wrapped.seed)
 
 
@@ -149,6 +198,15 @@ def _manifest(dataset: Any) -> Manifest | None:
 
 def _prepare_dataloader(original: Callable[..., Any], train_dataset: Any, *arguments: Any, **keywords: Any) -> Any:
     loader = original(train_dataset, *arguments, **keywords)
+    if isinstance(train_dataset, RelatedViews) and _Wrapped.related_share:
+        known = PairComposition(train_dataset.relations, loader.batch_size, _Wrapped.related_share)
+        batches: Any = RelatedSampler(known, seed=_Wrapped.seed, drop_last=loader.drop_last)  # of requests, not lists
+        return DataLoader(
+            train_dataset,
+            batch_sampler=batches,
+            num_workers=loader.num_workers,
+            pin_memory=loader.pin_memory,
+        )
     if not isinstance(train_dataset, NeighbourViews):
         return loader
     return GraphPairLoader(

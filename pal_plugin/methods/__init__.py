@@ -1,8 +1,9 @@
-"""The plugin's methods: thin classes that put a graph's pairs into a host's method."""
+"""The plugin's methods: thin classes that put a graph, or its pairs, into a host's method."""
 
 from __future__ import annotations
 
 from pal_plugin.methods.gps import GraphPairs, on_pairs
 from pal_plugin.methods.lookup import find_method, method_names, pair_methods
+from pal_plugin.methods.pal import GraphLoss
 
-__all__ = ["GraphPairs", "find_method", "method_names", "on_pairs", "pair_methods"]
+__all__ = ["GraphLoss", "GraphPairs", "find_method", "method_names", "on_pairs", "pair_methods"]

@@ -8,11 +8,12 @@ from pal_plugin import registry
 from pal_plugin.errors import ConfigError
 from pal_plugin.host import METHODS, BaseMethod
 from pal_plugin.methods.gps import PREFIX, on_pairs
+from pal_plugin.methods.pal import PAL_METHODS
 
 
 def method_names() -> list[str]:
     """Return the names of all methods that can be trained here."""
-    return sorted({*METHODS, *registry.methods, *(PREFIX + name for name in _plain())})
+    return sorted({*METHODS, *PAL_METHODS, *registry.methods, *(PREFIX + name for name in _plain())})
 
 
 def find_method(name: str) -> type:
@@ -24,21 +25,23 @@ def find_method(name: str) -> type:
     """
     if name in registry.methods:
         return _checked(name, registry.methods.get(name))
-    if name in METHODS:
-        return METHODS[name]
+    for ours in (METHODS, PAL_METHODS):
+        if name in ours:
+            return ours[name]
     base = name.removeprefix(PREFIX)
-    if base == name or base not in {*METHODS, *registry.methods}:
+    if base == name or base not in {*METHODS, *PAL_METHODS, *registry.methods}:
         known = registry.near_matches(name, method_names())
         raise ConfigError(f"There is no method called {name!r}", f"Choose another: {known}")
     found: Any = find_method(base)
     if found.wants_pair_batch:
-        raise ConfigError(f"The method {base!r} takes pairs of neighbours as it is", f"Set method={base}")
+        raise ConfigError(f"The method {base!r} takes pairs as it is", f"Set method={base}")
     return on_pairs(found)
 
 
 def pair_methods() -> dict[str, type]:
-    """Return every `gps_*` and third-party method by name; a broken third-party one warns and is left out."""
-    return {**registry.methods.load_all(), **{name: find_method(name) for name in map(PREFIX.__add__, _plain())}}
+    """Return every `gps_*`, `pal_*` and third-party method by name; a broken third-party one warns and is left out."""
+    paired = {name: find_method(name) for name in map(PREFIX.__add__, _plain())}
+    return {**PAL_METHODS, **registry.methods.load_all(), **paired}
 
 
 def _plain() -> dict[str, type]:

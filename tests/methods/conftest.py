@@ -35,6 +35,7 @@ KWARGS: dict[str, dict[str, Any]] = {
     "ressl": HEAD | QUEUE | {"temperature_q": 0.1, "temperature_k": 0.04},
     "simclr": HEAD | {"temperature": 0.2},
     "simsiam": HEAD | PREDICTOR,
+    "spectral": HEAD,
     "supcon": HEAD | {"temperature": 0.2},
     "swav": HEAD
     | QUEUE
@@ -47,8 +48,8 @@ CROP = {"crop_size": 8, "num_crops": 2}
 
 
 def build(method: str, **overrides: Any) -> Any:
-    """Return `method` (a host's or `gps_` before it) with the weights of seed 0, for 8×8 images in batches of 8."""
-    base = method.removeprefix("gps_")
+    """Return `method` (a host's, or `gps_` or `pal_` before it) as seed 0 makes it, for 8×8 images in batches of 8."""
+    base = method.removeprefix("gps_").removeprefix("pal_")
     cfg = OmegaConf.create(
         {
             "method": method,

@@ -39,7 +39,7 @@ def test_a_third_partys_method_on_pairs(mine: None) -> None:
 def test_a_method_that_takes_pairs_is_not_put_on_pairs_again() -> None:
     registry.methods.add("of_pairs", find_method("gps_simclr"))
     try:
-        with pytest.raises(ConfigError, match="'of_pairs' takes pairs of neighbours as it is"):
+        with pytest.raises(ConfigError, match="'of_pairs' takes pairs as it is"):
             find_method("gps_of_pairs")
         assert "gps_of_pairs" not in method_names()
     finally:

@@ -55,6 +55,27 @@ def test_the_numbers_are_frozen():
     )
 
 
+def test_copies_draw_numbers_of_their_own():
+    first = uniforms(0, 0, INDEX, view_stream(0), 3)
+    np.testing.assert_array_equal(uniforms(0, 0, INDEX, view_stream(0), 3, 0 * INDEX), first)
+    columns = [
+        *first.T,
+        *uniforms(0, 0, INDEX, view_stream(0), 3, 0 * INDEX + 1).T,
+        *uniforms(0, 0, INDEX, view_stream(0), 3, 0 * INDEX + 2).T,
+        *uniforms(0, 0, INDEX, view_stream(0), 3, INDEX + 1).T,
+        *uniforms(0, 0, 0 * INDEX, view_stream(0), 3, INDEX + 1).T,
+        *uniforms(0, 0, INDEX + 1, view_stream(0), 3, 0 * INDEX).T,
+    ]
+    for column in columns:
+        assert stats.kstest(column, "uniform").pvalue > 1e-4
+    correlation = np.corrcoef(columns) - np.eye(len(columns))
+    correlation[:3, -3:] = correlation[-3:, :3] = 0  # the last ones are the first's, a sample later
+    assert np.abs(correlation).max() < 5 / np.sqrt(len(INDEX))
+    mixed = uniforms(0, 0, np.array([5, 5, 9]), view_stream(0), 2, np.array([0, 7, 0]))
+    np.testing.assert_array_equal(mixed[[0, 2]], first[[5, 9], :2])
+    np.testing.assert_allclose(mixed[1], [0.35124362200656456, 0.3062467190998831], rtol=0, atol=1e-16)
+
+
 def test_permutation():
     order = permutation(0, 0, 1000)
     assert sorted(order) == list(range(1000))

@@ -82,6 +82,10 @@ def test_graphs_of_data_sets(build, digits, tmp_path):
     assert graph.digest == pairs_graph(table, digits.ids).digest
     assert graph.manifest == digits.manifest.reference()
     assert (figures["must_link"], figures["cannot_link"]) == (0, 1)
+    assert not graph.transitive
+    graph, figures = build("pairs", table, *PART, "--transitive")
+    assert graph.transitive
+    assert graph.digest == pairs_graph(table, digits.ids, transitive=True).digest
     graph, _ = build("adjacent", *PART, "--window", 4)
     assert graph.digest == adjacent_graph(digits.ids, 4).digest
     assert graph.manifest == digits.manifest.reference()

@@ -92,16 +92,17 @@ class PairComposition:
                 "uniformly; importance weights need 2 or more, since other pairs are never seen",
                 "Lower related_share or change the batch size, or do without importance weights",
             )
-        degree = self.relations.degree[index].astype(np.float64)
-        related = self.relations.related(index[:, None], index[None, :])
-        drawn = m * degree / max(edges, 1)
-        single = uniform / size + drawn
-        expected = uniform / size * (drawn[:, None] + drawn[None, :]) + uniform * (uniform - 1) / (size * (size - 1))
-        if m > 1:
-            expected += m * (m - 1) / (edges * (edges - 1)) * (np.outer(degree, degree) - related)
-        expected += m / max(edges, 1) * related
-        weights = np.where(index[:, None] == index[None, :], 0.0, 1 / expected)
-        np.fill_diagonal(weights, 1 / single)
+        drawn = m * self.relations.degree[index] / max(edges, 1)  # r
+        same_pair = m / max(edges, 1)
+        other_pair = m * (m - 1) / (edges * (edges - 1)) if m > 1 else 0.0
+        # In place: of a large batch these matrices are large, and most of the time goes into new memory.
+        weights = np.outer(self.relations.degree[index] * other_pair, self.relations.degree[index])
+        weights += (uniform / size * drawn)[:, None]
+        weights += uniform / size * drawn + uniform * (uniform - 1) / (size * (size - 1))
+        weights[self.relations.related(index[:, None], index)] += same_pair - other_pair
+        np.reciprocal(weights, out=weights)
+        weights[index[:, None] == index] = 0
+        np.fill_diagonal(weights, 1 / (uniform / size + drawn))
         return weights
 
 

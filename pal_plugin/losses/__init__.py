@@ -6,6 +6,7 @@ from pal_plugin.losses.barlow import graph_barlow_loss
 from pal_plugin.losses.batch_graph import BatchGraph, DenseGraph, SparseGraph
 from pal_plugin.losses.blocks import BlockGraph, augmentation_graph
 from pal_plugin.losses.byol import graph_byol_loss
+from pal_plugin.losses.closed_form import KernelEmbedding, spectral_embedding
 from pal_plugin.losses.combine import as_batch_graph, interpolate
 from pal_plugin.losses.gather import gather_samples, gather_views
 from pal_plugin.losses.importance import PairImportance
@@ -17,6 +18,7 @@ __all__ = [
     "BatchGraph",
     "BlockGraph",
     "DenseGraph",
+    "KernelEmbedding",
     "PairImportance",
     "SparseGraph",
     "as_batch_graph",
@@ -30,4 +32,5 @@ __all__ = [
     "graph_vic2_loss",
     "graph_vicreg_loss",
     "interpolate",
+    "spectral_embedding",
 ]

@@ -143,7 +143,7 @@ class BlockGraph(BatchGraph):
         sums = self._like.new_zeros(self.shape[axis])
         for term in self.terms:
             degree = term.degrees()[axis]
-            sums += term.weight * (degree - (degree > 0).long() if self.hollow else degree)
+            sums.add_(degree - (degree > 0).long() if self.hollow else degree, alpha=term.weight)
         return sums
 
     def square_norm(self) -> Tensor:
@@ -160,7 +160,7 @@ class BlockGraph(BatchGraph):
         """Return what the diagonal of the graph is, or would be if it were not hollow, (M,)."""
         diagonal = self._like.new_zeros(self.shape[0])
         for term in self.terms:
-            diagonal += term.weight * (term.row_block >= 0)
+            diagonal.add_(term.row_block >= 0, alpha=term.weight)
         return diagonal
 
     def matmul(self, x: Tensor) -> Tensor:
@@ -209,7 +209,7 @@ class BlockGraph(BatchGraph):
         matrix = self._like.new_zeros(self.shape)
         for term in self.terms:
             related = (term.row_block[:, None] == term.column_block) & (term.row_block[:, None] >= 0)
-            matrix += term.weight * related
+            matrix.add_(related, alpha=term.weight)
         return DenseGraph(matrix.fill_diagonal_(0) if self.hollow else matrix)
 
 

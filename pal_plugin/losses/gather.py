@@ -40,7 +40,7 @@ def gather_views(z: Tensor, views: int) -> Tensor:
 def gather_samples(index: Tensor) -> Tensor:
     """Return the rows of all ranks in rank order, (ΣB_r, …), without gradient.
 
-    Ranks may hold different numbers of rows; every rank must call it. Without a process group the rows come back as they
+    Ranks may hold different numbers of rows; every rank must call it. Without a process group they come back as they
     are.
 
     Args:

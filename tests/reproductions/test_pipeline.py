@@ -36,6 +36,8 @@ class Clone:
         self.set("gps_ssl.prior", "pixels")
         self.set("gps_ssl.seeds", [0])
         self.set("gps_ssl.ablation", ["labels-k2"])
+        self.set("pal.cells", ["simclr-0.04-0.9-0"])
+        self.set("pal.seeds", [0])
         self.environment = os.environ | {
             "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
             "PAL_CACHE": str(folder / "cache"),
@@ -74,7 +76,8 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
 def test_end_to_end(clone: Clone) -> None:
     stages, said = clone.repro()
     runs = {"gps_baseline", "gps_pretrain", "gps_evaluate", "gps_ablation"}
-    assert stages == {"gps_data", "gps_embed", "gps_prior", "gps_graph", *runs, "gps_table"}
+    gps = {"gps_data", "gps_embed", "gps_prior", "gps_graph", *runs, "gps_table"}
+    assert stages == gps | {"pal_circles", "pal_figures", "pal_images", "pal_images_table"}
     results = clone.folder / "reproductions" / "results" / "debug"
     one = json.loads((results / "gps_ssl" / "simclr-flip_only-gps-0.json").read_text())
     assert one.keys() >= {"paper", "profile", "arm", "method", "augmentation", "seed", "metrics", "untrained", "wall_s"}
@@ -88,7 +91,9 @@ def test_end_to_end(clone: Clone) -> None:
     assert "| gps_simclr |" in said
     assert "| the prior itself, pixels |" in said
     assert "| labels-k2 | 1.000 |" in said
-    assert "simclr_flip_only.knn.gps.mean" in clone.run("dvc", "metrics", "show", "--md")
+    shown = clone.run("dvc", "metrics", "show", "--md")
+    assert "simclr_flip_only.knn.gps.mean" in shown
+    assert "simclr-0.04-0.9-0.knn.mean" in shown
     plots = clone.run("dvc", "plots", "show")
     assert "index.html" in plots
 

@@ -60,8 +60,8 @@ def describe(graph: SimilarityGraph, relations: Relations) -> str:
         share = f"{100 * told['relations']:g} % of all pairs ({told['images']} of {size} images)"
         return f"known relations of {share} from an oracle of labels{wrong}"
     closed = ", closed under transitivity" if isinstance(relations, Cliques) else ""
-    among = f"{relations.known.sum()} of {size} images"
-    return f"{relations.num_pairs} known related pairs among {among}, from {builder.get('name', 'a graph')}{closed}"
+    pairs = f"{relations.num_pairs} pair(s) known to be related among {relations.known.sum()} of {size} images"
+    return f"{pairs}, from {builder.get('name', 'a graph')}{closed}"
 
 
 def doubts(graph: SimilarityGraph, relations: Relations, *, alpha: float) -> list[str]:
@@ -71,7 +71,7 @@ def doubts(graph: SimilarityGraph, relations: Relations, *, alpha: float) -> lis
         found.append("method_kwargs.graph_alpha=0: the known relations compose the batches and count for nothing else")
     unrelated = int((graph.weights < 0).sum())
     if unrelated:
-        found.append(f"{unrelated} edges of the graph say “not related”: they only serve to find contradictions")
+        found.append(f"edges of the graph that say “not related” ({unrelated}) only serve to find contradictions")
     if isinstance(relations, Cliques) and graph.builder.get("name") not in OF_LABELS:
         largest = int(np.bincount(relations.component).max())
         if largest > graph.num_nodes / 2:

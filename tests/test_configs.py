@@ -16,10 +16,12 @@ from pal_plugin.graph import SimilarityGraph
 from pal_plugin.host import METHODS, host_info, load_backbone
 from pal_plugin.launch import compose, config_names, main
 from pal_plugin.methods import method_names
+from pal_plugin.methods.pal import PAL_METHODS
 from pal_plugin.train import train
 
 PROFILES = ("auto", "debug", "smoke", "cpu", "paper")
 GPS = [name for name in config_names() if name.startswith("gps_")]
+PAL = [name for name in config_names() if name.startswith("pal_")]
 ONE_STEP = ["profile=debug", "data.subset=128", "max_epochs=1", "validation.enabled=false"]
 
 
@@ -38,7 +40,8 @@ def test_composes(name: str, profile: str) -> None:
 
 def test_there_is_a_config_for_every_method() -> None:
     assert set(config_names()) <= set(method_names())
-    hosts = {name for name in config_names() if not name.startswith("gps_")}
+    hosts = set(config_names()) - set(GPS) - set(PAL)
+    assert set(PAL) == set(PAL_METHODS)
     assert {name for name in config_names() if name.startswith("gps_")} == {f"gps_{name}" for name in hosts}
     assert host_info().kind == "main" or hosts == set(METHODS)
 
@@ -130,6 +133,22 @@ def test_both_arms_differ_in_pairs_only(name: str) -> None:
     baseline, gps = compose(name.removeprefix("gps_"), ["augmentation=flip_only"]), compose(name)
     differing = {key for key in baseline if baseline[key] != gps[key]}
     assert differing <= {"method", "graph", "name", "run_dir"}
+
+
+@pytest.mark.parametrize("name", sorted(set(PAL) - {"pal_spectral"}))
+def test_pal_differs_from_its_host_in_the_graph_only(name: str) -> None:
+    host, pal = compose(name.removeprefix("pal_")), compose(name)
+    differing = {key for key in host if host[key] != pal[key]}
+    assert differing == {"method", "method_kwargs", "graph", "name", "run_dir"}
+    assert {key: value for key, value in pal.method_kwargs.items() if key in host.method_kwargs} == host.method_kwargs
+    assert (pal.graph.builder, pal.graph.relations) == ("oracle", 0.01)
+
+
+def test_the_spectral_loss_has_simclrs_settings() -> None:
+    simclr, spectral = compose("simclr"), compose("pal_spectral")
+    differing = {key for key in simclr if simclr[key] != spectral[key]}
+    assert differing == {"method", "method_kwargs", "graph", "name", "run_dir"}
+    assert simclr.method_kwargs.keys() - spectral.method_kwargs.keys() == {"temperature"}
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ METHOD_KWARGS: dict[str, dict[str, Any]] = {
     "vicreg": HEAD,
     "wmse": HEAD | {"proj_output_dim": 4, "whitening_size": 8},
 }
-METHOD_KWARGS |= {f"gps_{name}": METHOD_KWARGS[name] for name in ("simclr", "byol")}
+METHOD_KWARGS |= {f"{kind}_{name}": METHOD_KWARGS[name] for kind in ("gps", "pal") for name in ("simclr", "byol")}
 
 
 def small_config(method: str, **overrides: Any) -> DictConfig:

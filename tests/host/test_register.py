@@ -120,6 +120,33 @@ def test_a_script_of_mains_own(
 
 @MAIN
 @pytest.mark.slow
+def test_known_relations_in_a_script_of_mains_own(
+    make_config: Callable[..., DictConfig], processes: ForkServerContext, tmp_path: Path
+) -> None:
+    images = photographs(tmp_path / "images")
+    chain = {"name": "pairs", "parameters": {}, "transitive": True}
+    graph = SimilarityGraph.from_edges(16, [0, 4, 8], [4, 8, 12], manifest=manifest(images), builder=chain)
+    graph.save(tmp_path / "graph")
+    refusal = run(processes, make_config("pal_byol"), tmp_path, "pal_byol", None)
+    assert "ConfigError: pal_byol learns from a graph of known relations, and the config names none" in refusal
+    (tmp_path / "pal_byol.error").unlink()
+    batches = run(processes, make_config("pal_byol"), tmp_path, "pal_byol", str(tmp_path / "graph"))
+    assert isinstance(batches, list), batches
+    assert len(batches) == 4  # 2 epochs of 16 images, 6 and a related pair in a batch of 8, whatever is left dropped
+    for batch in batches:
+        index, targets = np.array(batch["index"]), np.array(batch["targets"])
+        assert (index[:, 0] == index[:, 1]).all()
+        assert (targets == index // 4).all()
+        pair = index[-2:, 0].tolist()
+        assert len(set(pair)) == 2
+        assert set(pair) <= {0, 4, 8, 12}
+    for epoch in (batches[:2], batches[2:]):
+        once = np.concatenate([np.array(batch["index"])[:-2, 0] for batch in epoch])
+        assert len(set(once.tolist())) == 12
+
+
+@MAIN
+@pytest.mark.slow
 def test_what_a_script_of_mains_own_is_refused(
     make_config: Callable[..., DictConfig], processes: ForkServerContext, tmp_path: Path
 ) -> None:

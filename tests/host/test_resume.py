@@ -46,6 +46,12 @@ METHODS = {
     "deepclusterv2": ["method_kwargs.num_prototypes=[6,6]"],
     "gps_simclr": ["graph.refresh_every_n_epochs=1"],
     "gps_byol": ["method_kwargs.pred_hidden_dim=32", "momentum.base_tau=0.9"],
+    "pal_byol": [
+        "method_kwargs.pred_hidden_dim=32",
+        "momentum.base_tau=0.9",
+        "graph.relations=0.2",
+        "method_kwargs.importance=true",
+    ],
 }
 
 
@@ -114,7 +120,7 @@ def test_killed_in_the_middle_of_an_epoch(runs: Runs) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("runs", ["byol", "swav", "deepclusterv2", "dino", "gps_simclr"], indirect=True)
+@pytest.mark.parametrize("runs", ["byol", "swav", "deepclusterv2", "dino", "gps_simclr", "pal_byol"], indirect=True)
 def test_checkpoints_within_an_epoch(runs: Runs) -> None:
     runs.overrides = [*runs.overrides, "checkpoint.every_n_steps=3"]
     assert runs("whole") == 0

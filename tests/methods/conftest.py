@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from lightning.pytorch import Trainer, seed_everything
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from pal_plugin.data import ImageDataset, Policy, load_digits, pair_loader
 from pal_plugin.graph import SimilarityGraph
@@ -47,8 +47,8 @@ KWARGS: dict[str, dict[str, Any]] = {
 CROP = {"crop_size": 8, "num_crops": 2}
 
 
-def build(method: str, **overrides: Any) -> Any:
-    """Return `method` (a host's, or `gps_` or `pal_` before it) as seed 0 makes it, for 8×8 images in batches of 8."""
+def config(method: str, **overrides: Any) -> DictConfig:
+    """Return a config of `method` (a host's, or `gps_` or `pal_` before it) for 8×8 images in batches of 8."""
     base = method.removeprefix("gps_").removeprefix("pal_")
     cfg = OmegaConf.create(
         {
@@ -66,8 +66,14 @@ def build(method: str, **overrides: Any) -> Any:
     if base == "mae":
         cfg.backbone = {"name": "vit_tiny", "kwargs": {"img_size": 8, "patch_size": 4}}
     merged = OmegaConf.merge(cfg, overrides)
+    assert isinstance(merged, DictConfig)
+    return merged
+
+
+def build(method: str, **overrides: Any) -> Any:
+    """Return the method of `config` with the weights of seed 0."""
     seed_everything(0, verbose=False)
-    return find_method(method)(parse_cfg(merged))  # type: ignore[arg-type]
+    return find_method(method)(parse_cfg(config(method, **overrides)))
 
 
 def fit(
@@ -104,6 +110,11 @@ def digits() -> ImageDataset:
 @pytest.fixture
 def make() -> Callable[..., Any]:
     return build
+
+
+@pytest.fixture
+def make_config() -> Callable[..., DictConfig]:
+    return config
 
 
 @pytest.fixture

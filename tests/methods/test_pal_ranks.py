@@ -1,0 +1,60 @@
+"""Two real processes take the step that one takes with both their batches, relations across ranks included."""
+
+from __future__ import annotations
+
+import runpy
+import socket
+from collections.abc import Callable
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+SCRIPT = Path(__file__).with_name("pal_process.py")
+Make = Callable[..., Any]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("method", "closed", "importance"),
+    [
+        ("pal_simclr", False, False),
+        ("pal_byol", True, True),
+        ("pal_vicreg", True, False),
+    ],
+)
+def test_two_ranks_are_one_process(
+    method: str, closed: bool, importance: bool, make_config: Make, processes: ForkServerContext, tmp_path: Path
+) -> None:
+    ranks = []
+    for world in (1, 2):
+        # of all ranks together the batch is the same, and so is the learning rate
+        overrides = {"devices": world, "optimizer": {"batch_size": 16 // world, "lr": 0.5}}
+        method_kwargs = {"graph_alpha": 0.7, "related_share": 0.5, "importance": importance}
+        cfg = OmegaConf.to_container(make_config(method, method_kwargs=method_kwargs, **overrides))
+        shared = {"method": method, "cfg": cfg, "closed": closed, "world": world, "port": free_port()}
+        for rank in range(world):
+            arguments = shared | {"rank": rank, "out": str(tmp_path / f"of{world}")}
+            ranks.append(processes.Process(target=runpy.run_path, args=(str(SCRIPT), {"ARGS": arguments})))
+    for process in ranks:
+        process.start()
+    for process in ranks:
+        process.join(120)
+        if process.is_alive():
+            process.kill()
+    assert [process.exitcode for process in ranks] == [0, 0, 0]
+    alone, first, second = (torch.load(tmp_path / name, weights_only=True) for name in ("of1.0", "of2.0", "of2.1"))
+    assert alone["edges"] == first["edges"] == second["edges"] > 0
+    for name in alone["state_dict"]:
+        assert torch.equal(first["state_dict"][name], second["state_dict"][name]), name
+    torch.testing.assert_close(first["state_dict"], alone["state_dict"], rtol=1e-4, atol=2e-6)

@@ -94,12 +94,13 @@ def markdown(
 
 
 def _experiment(content: dict[str, Any], rows: dict[str, dict[str, Row]], claim: Claim) -> list[str]:
+    note = f" {claim['note']}" if "note" in claim else ""
     trials = f"{content['trials']} trials, {content['runs']} runs, {content['wall_s']:.0f} s"
     lines = [
         "",
         f"#### {claim['id']}: {claim['text']}",
         "",
-        f"{claim['setting']}. Ours: {trials}. Theirs: {claim['provenance']}.",
+        f"{claim['setting']}. Ours: {trials}. Theirs: {claim['provenance']}.{note}",
         "",
         f"| {claim['x']} | curve | ours | theirs | difference | band | within | ours, clean protocol |",
         "|---|---|---|---|---|---|---|---|",

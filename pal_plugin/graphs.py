@@ -116,9 +116,7 @@ def _oracle(graph: DictConfig, dataset: ImageDataset) -> SimilarityGraph:
             f"The oracle of graph=oracle answers from labels, and the images of {dataset.name} have none",
             "Give the relations that you know: graph=pairs graph.transitive=true graph.pairs=FILE, or graph=file",
         )
-    return oracle_graph(
-        dataset.labels, graph.relations, noise=graph.noise, seed=graph.seed, manifest=dataset.manifest
-    )
+    return oracle_graph(dataset.labels, graph.relations, noise=graph.noise, seed=graph.seed, manifest=dataset.manifest)
 
 
 def _adjacent(graph: DictConfig, dataset: ImageDataset) -> SimilarityGraph:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from pal_plugin.data.draws import permutation
 from pal_plugin.errors import ConfigError, GraphError, PalError
 from pal_plugin.graph import SimilarityGraph
 from pal_plugin.graph.relations import relations
+from pal_plugin.graphs import make_graph
 from pal_plugin.launch import compose
 from pal_plugin.oracle import oracle_graph
 from pal_plugin.relations import describe, doubts
@@ -112,6 +114,35 @@ def test_an_epoch_without_oracle_edges(tmp_path: Path, capsys: pytest.CaptureFix
 def test_what_is_refused(overrides: list[str], error: type[PalError], message: str, tmp_path: Path) -> None:
     with pytest.raises(error, match=message):
         train(small("pal_simclr", tmp_path, *overrides))
+
+
+def test_importance_without_relations(tmp_path: Path) -> None:
+    nothing = ["graph.relations=0", "method_kwargs.graph_alpha=0", "method_kwargs.importance=true"]
+    with pytest.raises(ConfigError, match="composed along relations, and these are not"):
+        train(small("pal_spectral", tmp_path, *nothing))
+
+
+def test_an_oracle_of_labels_needs_labels() -> None:
+    dataset = load_digits("train").subset(64, 0)
+    graph = compose("pal_simclr", ["profile=debug"]).graph
+    assert make_graph(graph, dataset).digest == oracle_graph(dataset.labels, 0.01).digest
+    unlabelled = dataclasses.replace(dataset, labels=np.full_like(dataset.labels, -1))
+    with pytest.raises(ConfigError, match=r"images of digits have none.*graph=pairs"):
+        make_graph(graph, unlabelled)
+
+
+def test_pairs_and_their_closure(tmp_path: Path) -> None:
+    dataset = load_digits("train").subset(64, 0)
+    a, b, c = dataset.ids[:3]
+    (tmp_path / "pairs.csv").write_text(f"id_a,id_b\n{a},{b}\n{b},{c}\n", encoding="utf-8")
+    for word, count in (("false", 2), ("true", 3)):
+        overrides = [
+            "profile=debug",
+            "graph=pairs",
+            f"graph.pairs={tmp_path / 'pairs.csv'}",
+            f"graph.transitive={word}",
+        ]
+        assert relations(make_graph(compose("pal_simclr", overrides).graph, dataset)).num_pairs == count
 
 
 def test_contradictions_are_named(tmp_path: Path) -> None:

@@ -130,7 +130,15 @@ class GraphLoss(nn.Module):
         Args:
             relations: the known ones of the data set.
             composition: how the loader composes its batches along them; None where it does not.
+
+        Raises:
+            ConfigError: importance weights, and nothing that they could correct for.
         """
+        if self.settings.importance and composition is None:
+            raise ConfigError(
+                "method_kwargs.importance corrects for batches composed along relations, and these are not",
+                "Set method_kwargs.importance=false",
+            )
         self._known = KnownRelations(relations, alpha=self.settings.graph_alpha, views=self.num_crops)
         self._composition = composition
 
@@ -163,7 +171,7 @@ class GraphLoss(nn.Module):
         graph, oracle_edges = self._known.batch(index)
         importance = None
         if self.settings.importance:
-            assert self._composition is not None  # the share is not 0
+            assert self._composition is not None  # `relate` has seen to it
             importance = self._known.importance(index, self._composition, across_views=self.across_views)
         loss = self.graph_loss(out, graph, importance)
         # of the global batch, the same on every rank

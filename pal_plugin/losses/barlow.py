@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import permutations
+from itertools import combinations, permutations
 
 import torch
 import torch.nn.functional as F
@@ -42,7 +42,8 @@ def graph_barlow_loss(
     edges = positive_graph(graph, z, "Barlow Twins")
     with no_autocast(z):
         standard = [F.batch_norm(view, None, None, training=True) for view in z.chunk(views)]
-        pairs = [(v, w, edges.between(v, w, views)) for v, w in permutations(range(views), 2)]
+        ordered = combinations if edges.symmetric else permutations  # C_wv is the transpose of C_vw then
+        pairs = [(v, w, edges.between(v, w, views)) for v, w in ordered(range(views), 2)]
         totals = torch.stack([between.total() for _, _, between in pairs])
         check_edges(totals.sum(), " between different views")
         losses = [

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from pal_plugin.errors import LossError
@@ -43,9 +45,19 @@ class BatchGraph(ABC):
     def square_norm(self) -> Tensor:
         """Return Σ_ab G_ab², a scalar."""
 
+    @property
     @abstractmethod
-    def matmul(self, x: Tensor) -> Tensor:
-        """Return G·x, (R, D), for x (C, D); the gradient goes to x."""
+    def symmetric(self) -> bool:
+        """Whether G = Gᵀ."""
+
+    @property
+    @abstractmethod
+    def transposed(self) -> BatchGraph:
+        """Gᵀ, the graph with every edge turned round."""
+
+    @abstractmethod
+    def product(self, x: Tensor) -> Tensor:
+        """Return G·x, (R, D), for x (C, D), without a gradient; `matmul` has one."""
 
     @abstractmethod
     def without_diagonal(self) -> BatchGraph:
@@ -70,6 +82,30 @@ class BatchGraph(ABC):
     def total(self) -> Tensor:
         """Return Σ_ab G_ab, a scalar."""
         return self.row_sums().sum()
+
+    def matmul(self, x: Tensor) -> Tensor:
+        """Return G·x, (R, D), for x (C, D); the gradient goes to x."""
+        product: Tensor = _Product.apply(x, self)
+        return product
+
+    def inner(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return Σ_ab G_ab·x_a·y_b, a scalar, for x (R, D) and y (C, D); the gradient goes to both."""
+        inner: Tensor = torch.linalg.vecdot(x, self.matmul(y)).sum()
+        return inner
+
+
+class _Product(torch.autograd.Function):
+    """G·x with the gradient Gᵀ·g. Left to autograd, products of blocks and entries keep every step that they take."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, graph: BatchGraph) -> Tensor:
+        ctx.graph = graph
+        return graph.product(x)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (gradient,) = gradients
+        return ctx.graph.transposed.matmul(gradient), None
 
 
 class DenseGraph(BatchGraph):
@@ -120,8 +156,18 @@ class DenseGraph(BatchGraph):
         """Return Σ_ab G_ab²."""
         return self.matrix.square().sum()
 
-    def matmul(self, x: Tensor) -> Tensor:
-        """Return G·x, (R, D)."""
+    @property
+    def symmetric(self) -> bool:
+        """Whether G = Gᵀ."""
+        return torch.equal(self.matrix, self.matrix.T)
+
+    @property
+    def transposed(self) -> DenseGraph:
+        """Gᵀ."""
+        return self._new(self.matrix.T)
+
+    def product(self, x: Tensor) -> Tensor:
+        """Return G·x, (R, D), without a gradient."""
         return self.matrix @ x
 
     def without_diagonal(self) -> DenseGraph:
@@ -208,25 +254,38 @@ class SparseGraph(BatchGraph):
         """Return Σ_ab G_ab²."""
         return self.values.square().sum()
 
-    def matmul(self, x: Tensor) -> Tensor:
-        """Return G·x, (R, D)."""
-        product: Tensor = torch.sparse.mm(self.matrix, x)
-        return product
+    @property
+    def symmetric(self) -> bool:
+        """Whether G = Gᵀ."""
+        turned = self.transposed
+        return torch.equal(turned.places, self.places) and torch.equal(turned.values, self.values)
+
+    @property
+    def transposed(self) -> SparseGraph:
+        """Gᵀ."""
+        order = self.places[1].argsort(stable=True)
+        return self._new(self.places.flip(0)[:, order], self.values[order], (self.shape[1], self.shape[0]))
+
+    def product(self, x: Tensor) -> Tensor:
+        """Return G·x, (R, D), without a gradient."""
+        rows, columns = self.places
+        counts = torch.bincount(rows, minlength=self.shape[0])
+        # Weighted sums of rows of x are what a bag of embeddings is; torch.sparse takes twenty times as long on a CPU.
+        return F.embedding_bag(columns, x, counts.cumsum(0) - counts, mode="sum", per_sample_weights=self.values)
 
     def without_diagonal(self) -> SparseGraph:
         """Return the graph without its entries (a, a)."""
-        rows, columns = self.places
-        return self._where(rows != columns)
+        keep = (self.places[0] != self.places[1]).nonzero().squeeze(1)
+        return self._new(self.places[:, keep], self.values[keep], self.shape)
 
     def between(self, v: int, w: int, views: int) -> SparseGraph:
         """Return the (B, B) graph from view v to view w."""
         batch = self.shape[0] // views
-        view = self.places // batch
-        here = self._where((view[0] == v) & (view[1] == w))
-        return self._new(here.places % batch, here.values, (batch, batch))
-
-    def _where(self, keep: Tensor) -> SparseGraph:
-        return self._new(self.places[:, keep], self.values[keep], self.shape)
+        bounds = torch.tensor([v * batch, (v + 1) * batch], device=self.places.device)
+        first, last = torch.searchsorted(self.places[0].contiguous(), bounds).tolist()
+        places, values = self.places[:, first:last], self.values[first:last]
+        keep = (places[1] // batch == w).nonzero().squeeze(1)
+        return self._new(places[:, keep] % batch, values[keep], (batch, batch))
 
     def scaled(self, weight: float) -> SparseGraph:
         """Return weight·G."""

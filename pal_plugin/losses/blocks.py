@@ -26,7 +26,7 @@ class _Members:
         if inside.all():
             return cls(None, block)
         rows = inside.nonzero().squeeze(1)
-        return cls(rows, block[rows])
+        return cls(rows, block.index_select(0, rows))
 
     def take(self, x: Tensor) -> Tensor:
         """Return the members' rows of x, (m, D)."""
@@ -58,15 +58,27 @@ class _Term:
     def columns(self) -> _Members:
         return self.rows if self.row_block is self.column_block else _Members.of(self.column_block)
 
-    def matmul(self, x: Tensor) -> Tensor:
-        """Return the term's product with x (C, D): every row gets its block's sum."""
-        sums = x.new_zeros(self.blocks, x.shape[1]).index_add(0, self.columns.block, self.columns.take(x))
-        return self.rows.put(self.weight * sums.index_select(0, self.rows.block), self.row_block.numel())
+    @property
+    def transposed(self) -> _Term:
+        return _Term(self.weight, self.column_block, self.row_block, self.blocks)
+
+    def add_product(self, product: Tensor, x: Tensor) -> None:
+        """Add the term's product with x (C, D) to `product` (R, D), in place: every row gets its block's sum."""
+        sums = x.new_zeros(self.blocks, x.shape[1]).index_add_(0, self.columns.block, self.columns.take(x))
+        shares = sums.index_select(0, self.rows.block)
+        if self.rows.rows is None:
+            product.add_(shares, alpha=self.weight)
+        else:
+            product.index_add_(0, self.rows.rows, shares, alpha=self.weight)
+
+    def total(self) -> Tensor:
+        """Return the sum of the term's entries, a float64 scalar."""
+        return self.weight * (self.rows.counts(self.blocks) * self.columns.counts(self.blocks)).sum().double()
 
     def degrees(self) -> tuple[Tensor, Tensor]:
         """Return how many columns each row has (R,) and how many rows each column (C,), int64."""
-        of_row = self.columns.counts(self.blocks)[self.rows.block]
-        of_column = self.rows.counts(self.blocks)[self.columns.block]
+        of_row = self.columns.counts(self.blocks).index_select(0, self.rows.block)
+        of_column = self.rows.counts(self.blocks).index_select(0, self.columns.block)
         return self.rows.put(of_row, self.row_block.numel()), self.columns.put(of_column, self.column_block.numel())
 
     def places(self) -> Tensor:
@@ -163,12 +175,27 @@ class BlockGraph(BatchGraph):
             diagonal.add_(term.row_block >= 0, alpha=term.weight)
         return diagonal
 
-    def matmul(self, x: Tensor) -> Tensor:
-        """Return G·x, (R, D)."""
-        product = self.terms[0].matmul(x)
-        for term in self.terms[1:]:
-            product = product + term.matmul(x)
-        return product - self._diagonal().unsqueeze(1) * x if self.hollow else product
+    @property
+    def symmetric(self) -> bool:
+        """Whether G = Gᵀ: so it is, but between two views."""
+        return all(torch.equal(term.row_block, term.column_block) for term in self.terms)
+
+    @property
+    def transposed(self) -> BlockGraph:
+        """Gᵀ."""
+        return self._new([term.transposed for term in self.terms], self.hollow)
+
+    def product(self, x: Tensor) -> Tensor:
+        """Return G·x, (R, D), without a gradient."""
+        product = x.new_zeros(self.shape[0], x.shape[1])
+        for term in self.terms:
+            term.add_product(product, x)
+        return product.addcmul_(self._diagonal().unsqueeze(1), x, value=-1) if self.hollow else product
+
+    def total(self) -> Tensor:
+        """Return Σ_ab G_ab, a scalar."""
+        total = torch.stack([term.total() for term in self.terms]).sum()
+        return (total - self._diagonal().sum() if self.hollow else total).to(self._like)
 
     def without_diagonal(self) -> BlockGraph:
         """Return the graph with G_aa = 0."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -10,6 +12,8 @@ from pal_plugin.errors import LossError
 from pal_plugin.losses.batch_graph import BatchGraph
 from pal_plugin.losses.checks import check_edges, check_views, full_precision, no_autocast, positive_graph
 from pal_plugin.losses.importance import PairImportance
+
+EPSILON = 1e-12  # the least length of a row, as in torch.nn.functional.normalize
 
 
 def graph_byol_loss(
@@ -56,19 +60,17 @@ def graph_byol_loss(
         pulls, total = _pulls(weighted, F.normalize(targets, dim=1).chunk(views))
         norm = check_edges(total, " between different views") if known is None else known.edge_total
     with no_autocast(p):
-        # ‖p̃ − z̃'‖² = 2 − 2·p̃·z̃'
-        return 2 * views * (total - (F.normalize(p, dim=1) * pulls).sum()) / norm
+        # ‖p̃ − z̃'‖² = 2 − 2·p̃·z̃'. Lengths divide the products: p̃ itself would be one more (M, D) to make and keep.
+        lengths = p.square().sum(1).clamp(min=EPSILON**2).sqrt()
+        return 2 * views * (total - ((p * pulls).sum(1) / lengths).sum()) / norm
 
 
 def _pulls(edges: BatchGraph, targets: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
     """Return Σ_j G_ij·z̃'_j over the rows j of other views than i, (M, D), and the sum of those G_ij."""
     views = len(targets)
-    pulls, total = [], targets[0].new_zeros(())
+    pulls, totals = [], []
     for v in range(views):
-        pull = torch.zeros_like(targets[v])
-        for w in set(range(views)) - {v}:
-            between = edges.between(v, w, views)
-            pull += between.matmul(targets[w])
-            total += between.total()
-        pulls.append(pull)
-    return torch.cat(pulls), total
+        others = [(w, edges.between(v, w, views)) for w in range(views) if w != v]
+        pulls.append(reduce(torch.add, [between.matmul(targets[w]) for w, between in others]))
+        totals += [between.total() for _, between in others]
+    return torch.cat(pulls), torch.stack(totals).sum()

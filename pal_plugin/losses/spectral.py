@@ -37,15 +37,11 @@ def graph_spectral_loss(z: Tensor, graph: Tensor | BatchGraph, *, importance: Pa
     with no_autocast(z):
         if importance is None:
             pairs = z.shape[0] * (z.shape[0] - 1)
-            return -2 * _attraction(z, edges) / check_edges(edges.total()) + _repulsion(z) / pairs
+            return -2 * edges.inner(z, z) / check_edges(edges.total()) + _repulsion(z) / pairs
         known = importance.checked(z)
         pairs_apart = known.weights.clone().fill_diagonal_(0)
         repulsion = (pairs_apart * (z @ z.T).square()).sum()
-        return -2 * _attraction(z, known.of_edges(edges)) / known.edge_total + repulsion / known.pair_total
-
-
-def _attraction(z: Tensor, edges: BatchGraph) -> Tensor:
-    return (z * edges.matmul(z)).sum()
+        return -2 * known.of_edges(edges).inner(z, z) / known.edge_total + repulsion / known.pair_total
 
 
 def _repulsion(z: Tensor) -> Tensor:

@@ -67,7 +67,7 @@ def _invariance(z: Tensor, edges: BatchGraph) -> Tensor:
     rows = edges.row_sums()
     total = check_edges(rows.sum())
     squares = (rows + edges.column_sums()) @ z.square().sum(1)
-    return (squares - 2 * (z * edges.matmul(z)).sum()) / (total * z.shape[1])
+    return (squares - 2 * edges.inner(z, z)) / (total * z.shape[1])
 
 
 def _spread(z: Tensor) -> tuple[Tensor, Tensor]:
@@ -98,4 +98,4 @@ def graph_vic2_loss(z: Tensor, graph: Tensor | BatchGraph) -> Tensor:
     z = full_precision(z)
     edges = fitting_graph(graph, z)
     with no_autocast(z):
-        return (z.T @ z).square().sum() - 2 * (z * edges.matmul(z)).sum() + edges.square_norm()
+        return (z.T @ z).square().sum() - 2 * edges.inner(z, z) + edges.square_norm()

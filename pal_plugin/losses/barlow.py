@@ -42,13 +42,14 @@ def graph_barlow_loss(
     edges = positive_graph(graph, z, "Barlow Twins")
     with no_autocast(z):
         standard = [F.batch_norm(view, None, None, training=True) for view in z.chunk(views)]
-        ordered = combinations if edges.symmetric else permutations  # C_wv is the transpose of C_vw then
-        pairs = [(v, w, edges.between(v, w, views)) for v, w in ordered(range(views), 2)]
-        totals = torch.stack([between.total() for _, _, between in pairs])
+        across = edges.across(views)
+        # Of a symmetric graph C_wv is the transpose of C_vw, and its loss the same.
+        pairs = list((combinations if edges.symmetric else permutations)(range(views), 2))
+        totals = torch.stack([across[pair].total() for pair in pairs])
         check_edges(totals.sum(), " between different views")
         losses = [
-            _redundancy(standard[v].T @ between.matmul(standard[w]) / total, lamb)
-            for (v, w, between), total in zip(pairs, totals, strict=True)
+            _redundancy(standard[v].T @ across[v, w].matmul(standard[w]) / total, lamb)
+            for (v, w), total in zip(pairs, totals, strict=True)
             if total > 0
         ]
         return scale * torch.stack(losses).mean()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from itertools import permutations
 from typing import Any
 
 import torch
@@ -64,8 +66,8 @@ class BatchGraph(ABC):
         """Return the graph with G_aa = 0; for the square graph of a whole batch."""
 
     @abstractmethod
-    def between(self, v: int, w: int, views: int) -> BatchGraph:
-        """Return the (B, B) graph of the edges from the rows of view v to those of view w, another one."""
+    def across(self, views: int) -> Mapping[tuple[int, int], BatchGraph]:
+        """Return, for every two different views (v, w), the (B, B) graph of the edges from rows of v to rows of w."""
 
     @abstractmethod
     def scaled(self, weight: float) -> BatchGraph:
@@ -174,10 +176,10 @@ class DenseGraph(BatchGraph):
         """Return the graph with G_aa = 0."""
         return self._new(self.matrix.clone().fill_diagonal_(0))
 
-    def between(self, v: int, w: int, views: int) -> DenseGraph:
-        """Return the (B, B) graph from view v to view w."""
-        batch = self.shape[0] // views
-        return self._new(self.matrix[v * batch : (v + 1) * batch, w * batch : (w + 1) * batch])
+    def across(self, views: int) -> Mapping[tuple[int, int], DenseGraph]:
+        """Return, for every two different views (v, w), the (B, B) graph from v to w."""
+        blocks = [rows.chunk(views, 1) for rows in self.matrix.chunk(views)]
+        return {(v, w): self._new(blocks[v][w]) for v, w in permutations(range(views), 2)}
 
     def scaled(self, weight: float) -> DenseGraph:
         """Return weight·G."""
@@ -278,14 +280,19 @@ class SparseGraph(BatchGraph):
         keep = (self.places[0] != self.places[1]).nonzero().squeeze(1)
         return self._new(self.places[:, keep], self.values[keep], self.shape)
 
-    def between(self, v: int, w: int, views: int) -> SparseGraph:
-        """Return the (B, B) graph from view v to view w."""
+    def across(self, views: int) -> Mapping[tuple[int, int], SparseGraph]:
+        """Return, for every two different views (v, w), the (B, B) graph from v to w."""
         batch = self.shape[0] // views
-        bounds = torch.tensor([v * batch, (v + 1) * batch], device=self.places.device)
-        first, last = torch.searchsorted(self.places[0].contiguous(), bounds).tolist()
-        places, values = self.places[:, first:last], self.values[first:last]
-        keep = (places[1] // batch == w).nonzero().squeeze(1)
-        return self._new(places[:, keep] % batch, values[keep], (batch, batch))
+        starts = torch.arange(views + 1, device=self.places.device) * batch
+        bounds = torch.searchsorted(self.places[0].contiguous(), starts).tolist()  # the rows are sorted
+        found = {}
+        for v in range(views):
+            places, values = self.places[:, bounds[v] : bounds[v + 1]], self.values[bounds[v] : bounds[v + 1]]
+            view = places[1] // batch
+            for w in set(range(views)) - {v}:
+                keep = (view == w).nonzero().squeeze(1)
+                found[v, w] = self._new(places[:, keep] % batch, values[keep], (batch, batch))
+        return found
 
     def scaled(self, weight: float) -> SparseGraph:
         """Return weight·G."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
+from itertools import permutations
 
 import torch
 from torch import Tensor
@@ -13,87 +15,92 @@ from pal_plugin.errors import LossError
 from pal_plugin.losses.batch_graph import BatchGraph, DenseGraph, SparseGraph
 
 
-@dataclass(frozen=True)
-class _Members:
-    """The rows that are in a block: `rows` (m,), or None when that is every row, and the `block` (m,) of each."""
+@dataclass(frozen=True, eq=False)
+class _Side:
+    """Which of `blocks` blocks each of `size` rows is in: row `rows[m]` is in block `block[m]`, the others in none.
 
+    `rows` is None when every row is in a block.
+    """
+
+    size: int
+    blocks: int
     rows: Tensor | None
     block: Tensor
 
     @classmethod
-    def of(cls, block: Tensor) -> _Members:
-        inside = block >= 0
-        if inside.all():
-            return cls(None, block)
-        rows = inside.nonzero().squeeze(1)
-        return cls(rows, block.index_select(0, rows))
-
-    def take(self, x: Tensor) -> Tensor:
-        """Return the members' rows of x, (m, D)."""
-        return x if self.rows is None else x.index_select(0, self.rows)
-
-    def put(self, x: Tensor, size: int) -> Tensor:
-        """Return (size, D), zero but for the members' rows, which are x (m, D)."""
-        return x if self.rows is None else x.new_zeros(size, *x.shape[1:]).index_copy(0, self.rows, x)
-
-    def counts(self, blocks: int) -> Tensor:
-        """Return how many members each block has, (blocks,) int64."""
-        return torch.bincount(self.block, minlength=blocks)
-
-
-@dataclass(frozen=True)
-class _Term:
-    """w·1{row_block[a] = column_block[b] ≥ 0}; blocks are numbered in [0, blocks), -1 is no block."""
-
-    weight: float
-    row_block: Tensor
-    column_block: Tensor
-    blocks: int
+    def of(cls, numbers: Tensor, blocks: int | None = None) -> _Side:
+        """Make one of (size,) numbers, negative for none; all are below `blocks` if that is given."""
+        size, inside = numbers.numel(), (numbers >= 0).nonzero().squeeze(1)
+        everywhere = inside.numel() == size
+        block = numbers if everywhere else numbers.index_select(0, inside)
+        if blocks is None:
+            blocks = int(block.max()) + 1 if block.numel() else 0
+            if blocks > size:  # numbers of samples or components of a large data set
+                kinds, block = torch.unique(block, return_inverse=True)
+                blocks = kinds.numel()
+        return cls(size, blocks, None if everywhere else inside, block)
 
     @cached_property
-    def rows(self) -> _Members:
-        return _Members.of(self.row_block)
-
-    @cached_property
-    def columns(self) -> _Members:
-        return self.rows if self.row_block is self.column_block else _Members.of(self.column_block)
+    def counts(self) -> Tensor:
+        """(blocks,) float64, how many rows each block has: numbers of pairs outgrow the integers of float32."""
+        return torch.bincount(self.block, minlength=self.blocks).double()
 
     @property
-    def transposed(self) -> _Term:
-        return _Term(self.weight, self.column_block, self.row_block, self.blocks)
+    def numbers(self) -> Tensor:
+        """(size,) int64, the block of every row, -1 for none."""
+        return self.put(self.block + 1) - 1
 
-    def add_product(self, product: Tensor, x: Tensor) -> None:
-        """Add the term's product with x (C, D) to `product` (R, D), in place: every row gets its block's sum."""
-        sums = x.new_zeros(self.blocks, x.shape[1]).index_add_(0, self.columns.block, self.columns.take(x))
-        shares = sums.index_select(0, self.rows.block)
-        if self.rows.rows is None:
-            product.add_(shares, alpha=self.weight)
-        else:
-            product.index_add_(0, self.rows.rows, shares, alpha=self.weight)
+    @property
+    def positions(self) -> Tensor:
+        """(m,) int64, the rows that are in a block."""
+        return torch.arange(self.size, device=self.block.device) if self.rows is None else self.rows
 
-    def total(self) -> Tensor:
-        """Return the sum of the term's entries, a float64 scalar."""
-        return self.weight * (self.rows.counts(self.blocks) * self.columns.counts(self.blocks)).sum().double()
+    def take(self, x: Tensor) -> Tensor:
+        """Return the rows of x (size, …) that are in a block, (m, …)."""
+        return x if self.rows is None else x.index_select(0, self.rows)
 
-    def degrees(self) -> tuple[Tensor, Tensor]:
-        """Return how many columns each row has (R,) and how many rows each column (C,), int64."""
-        of_row = self.columns.counts(self.blocks).index_select(0, self.rows.block)
-        of_column = self.rows.counts(self.blocks).index_select(0, self.columns.block)
-        return self.rows.put(of_row, self.row_block.numel()), self.columns.put(of_column, self.column_block.numel())
+    def put(self, x: Tensor) -> Tensor:
+        """Return (size, …), zero but for the rows that are in a block, which are x (m, …)."""
+        return x if self.rows is None else x.new_zeros(self.size, *x.shape[1:]).index_copy_(0, self.rows, x)
+
+    def views(self, views: int) -> list[_Side]:
+        """Return the side of each view."""
+        if self.rows is None:
+            return [_Side(len(block), self.blocks, None, block) for block in self.block.chunk(views)]
+        return [_Side.of(numbers, self.blocks) for numbers in self.numbers.chunk(views)]
+
+    def to(self, device: torch.device) -> _Side:
+        rows = None if self.rows is None else self.rows.to(device)
+        return _Side(self.size, self.blocks, rows, self.block.to(device))
+
+
+@dataclass(frozen=True, eq=False)
+class _Term:
+    """w·1{a and b are in one block}; rows and columns are numbered by the same blocks."""
+
+    weight: float
+    rows: _Side
+    columns: _Side
+
+    def product(self, x: Tensor) -> Tensor:
+        """Return the term's product with x (C, D) for the rows that are in a block, (m, D): the block's sum."""
+        sums = x.new_zeros(self.columns.blocks, x.shape[1]).index_add_(0, self.columns.block, self.columns.take(x))
+        return sums.index_select(0, self.rows.block).mul_(self.weight)
+
+    def total(self, hollow: bool) -> Tensor:
+        """Return the sum of the term's entries, those on the diagonal left out if `hollow`, a float64 scalar."""
+        entries = self.rows.counts @ self.columns.counts
+        return self.weight * (entries - self.rows.block.numel() if hollow else entries)
 
     def places(self) -> Tensor:
         """Return the (2, E) entries of the term."""
-        counts = self.columns.counts(self.blocks)
+        counts = self.columns.counts.long()
         first = counts.cumsum(0) - counts  # where each block starts among the sorted columns
-        sorted_columns = _positions(self.columns)[self.columns.block.argsort()]
+        sorted_columns = self.columns.positions[self.columns.block.argsort()]
         reach = counts[self.rows.block]
-        rows = _positions(self.rows).repeat_interleave(reach)
+        rows = self.rows.positions.repeat_interleave(reach)
         within = torch.arange(rows.numel(), device=rows.device) - (reach.cumsum(0) - reach).repeat_interleave(reach)
         return torch.stack([rows, sorted_columns[first[self.rows.block].repeat_interleave(reach) + within]])
-
-
-def _positions(members: _Members) -> Tensor:
-    return torch.arange(members.block.numel(), device=members.block.device) if members.rows is None else members.rows
 
 
 class BlockGraph(BatchGraph):
@@ -127,40 +134,50 @@ class BlockGraph(BatchGraph):
     @property
     def shape(self) -> tuple[int, int]:
         """(R, C)."""
-        return self.terms[0].row_block.numel(), self.terms[0].column_block.numel()
+        return self.terms[0].rows.size, self.terms[0].columns.size
 
     @property
     def signed(self) -> bool:
         """Whether a term is negative (terms that outweigh it are not looked at)."""
         return any(term.weight < 0 for term in self.terms)
 
+    @property
+    def symmetric(self) -> bool:
+        """Whether G = Gᵀ; two views of the same blocks are not compared."""
+        return all(term.rows is term.columns for term in self.terms)
+
+    @property
+    def transposed(self) -> BlockGraph:
+        """Gᵀ."""
+        return self._new([_Term(term.weight, term.columns, term.rows) for term in self.terms], self.hollow)
+
     def to(self, like: Tensor) -> BlockGraph:
         """Return the graph with the type and on the device of `like`."""
-        graph = self._new(self.terms, self.hollow)
-        graph._like = like.new_empty(0)
+        terms: Sequence[_Term] = self.terms
         if like.device != self._like.device:
-            graph.terms = tuple(_moved(term, like.device) for term in self.terms)
-        return graph
+            terms = [_moved(term, like.device) for term in terms]
+        return BlockGraph.__new__(BlockGraph)._hold(terms, like.new_empty(0), self.hollow)
 
     def row_sums(self) -> Tensor:
         """Return Σ_b G_ab, (R,)."""
-        return self._degrees(0)
+        # Here and in `total` the diagonal leaves before the weights come: where nothing else is, zero is exact.
+        sums = self._like.new_zeros(self.shape[0])
+        for term in self.terms:
+            degree = term.columns.counts.index_select(0, term.rows.block)
+            sums.add_(term.rows.put(degree - 1 if self.hollow else degree), alpha=term.weight)
+        return sums
 
     def column_sums(self) -> Tensor:
         """Return Σ_a G_ab, (C,)."""
-        return self._degrees(1)
+        return self.transposed.row_sums()
 
-    def _degrees(self, axis: int) -> Tensor:
-        # The diagonal is taken from the counts, before any weight: a row with nothing else is exactly zero.
-        sums = self._like.new_zeros(self.shape[axis])
-        for term in self.terms:
-            degree = term.degrees()[axis]
-            sums.add_(degree - (degree > 0).long() if self.hollow else degree, alpha=term.weight)
-        return sums
+    def total(self) -> Tensor:
+        """Return Σ_ab G_ab, a scalar."""
+        return reduce(torch.add, [term.total(self.hollow) for term in self.terms]).to(self._like)
 
     def square_norm(self) -> Tensor:
         """Return Σ_ab G_ab²."""
-        total = self._like.new_zeros((), dtype=torch.float64)  # counts of pairs outgrow float32's integers
+        total = self._like.new_zeros((), dtype=torch.float64)
         for one in self.terms:
             for other in self.terms:
                 total += one.weight * other.weight * _shared(one, other)
@@ -172,48 +189,32 @@ class BlockGraph(BatchGraph):
         """Return what the diagonal of the graph is, or would be if it were not hollow, (M,)."""
         diagonal = self._like.new_zeros(self.shape[0])
         for term in self.terms:
-            diagonal.add_(term.row_block >= 0, alpha=term.weight)
+            diagonal.add_(term.rows.put(torch.ones_like(term.rows.block)), alpha=term.weight)
         return diagonal
-
-    @property
-    def symmetric(self) -> bool:
-        """Whether G = Gᵀ: so it is, but between two views."""
-        return all(torch.equal(term.row_block, term.column_block) for term in self.terms)
-
-    @property
-    def transposed(self) -> BlockGraph:
-        """Gᵀ."""
-        return self._new([term.transposed for term in self.terms], self.hollow)
 
     def product(self, x: Tensor) -> Tensor:
         """Return G·x, (R, D), without a gradient."""
-        product = x.new_zeros(self.shape[0], x.shape[1])
-        for term in self.terms:
-            term.add_product(product, x)
+        first, *rest = self.terms
+        product = first.rows.put(first.product(x))
+        for term in rest:
+            product.index_add_(0, term.rows.positions, term.product(x))
         return product.addcmul_(self._diagonal().unsqueeze(1), x, value=-1) if self.hollow else product
-
-    def total(self) -> Tensor:
-        """Return Σ_ab G_ab, a scalar."""
-        total = torch.stack([term.total() for term in self.terms]).sum()
-        return (total - self._diagonal().sum() if self.hollow else total).to(self._like)
 
     def without_diagonal(self) -> BlockGraph:
         """Return the graph with G_aa = 0."""
         return self._new(self.terms, hollow=True)
 
-    def between(self, v: int, w: int, views: int) -> BlockGraph:
-        """Return the (B, B) graph from view v to view w."""
-        batch = self.shape[0] // views
-        rows, columns = (slice(view * batch, (view + 1) * batch) for view in (v, w))
-        terms = [
-            _Term(term.weight, term.row_block[rows], term.column_block[columns], term.blocks) for term in self.terms
-        ]
-        return self._new(terms, hollow=False)
+    def across(self, views: int) -> dict[tuple[int, int], BlockGraph]:
+        """Return, for every two different views (v, w), the (B, B) graph from v to w."""
+        sides = [(term.weight, term.rows.views(views)) for term in self.terms]
+        return {
+            (v, w): self._new([_Term(weight, side[v], side[w]) for weight, side in sides], hollow=False)
+            for v, w in permutations(range(views), 2)
+        }
 
     def scaled(self, weight: float) -> BlockGraph:
         """Return weight·G."""
-        terms = [_Term(weight * term.weight, term.row_block, term.column_block, term.blocks) for term in self.terms]
-        return self._new(terms, self.hollow)
+        return self._new([_Term(weight * term.weight, term.rows, term.columns) for term in self.terms], self.hollow)
 
     def plus(self, other: BlockGraph) -> BlockGraph:
         """Return the sum with another graph of blocks, of the same shape and as hollow or not."""
@@ -222,9 +223,8 @@ class BlockGraph(BatchGraph):
     def to_sparse(self) -> SparseGraph:
         """Return the same graph as a list of its entries."""
         places = [term.places() for term in self.terms]
-        values = [
-            self._like.new_full((here.shape[1],), term.weight) for term, here in zip(self.terms, places, strict=True)
-        ]
+        weights = [term.weight for term in self.terms]
+        values = [self._like.new_full(here.shape[1:], weight) for here, weight in zip(places, weights, strict=True)]
         matrix = torch.sparse_coo_tensor(
             torch.cat(places, 1), torch.cat(values), self.shape, check_invariants=False
         )  # places are within the shape by construction
@@ -235,8 +235,8 @@ class BlockGraph(BatchGraph):
         """Return the same graph as a matrix."""
         matrix = self._like.new_zeros(self.shape)
         for term in self.terms:
-            related = (term.row_block[:, None] == term.column_block) & (term.row_block[:, None] >= 0)
-            matrix.add_(related, alpha=term.weight)
+            rows, columns = term.rows.numbers[:, None], term.columns.numbers
+            matrix.add_((rows == columns) & (rows >= 0), alpha=term.weight)
         return DenseGraph(matrix.fill_diagonal_(0) if self.hollow else matrix)
 
 
@@ -252,33 +252,27 @@ def augmentation_graph(batch: int, views: int, device: torch.device | str | None
 
 
 def _term(weight: float, block: Tensor) -> _Term:
-    if not torch.isfinite(torch.tensor(weight, dtype=torch.float64)):
+    if not math.isfinite(weight):
         raise LossError(f"A term of a graph of blocks has the weight {weight}", "Pass a finite weight")
     if block.is_floating_point() or block.is_complex() or block.dtype == torch.bool:
         raise LossError(f"A graph of blocks has blocks of type {block.dtype}", "Number the blocks with integers")
-    number = block.long().clamp(min=-1)
-    last = int(number.max()) if number.numel() else -1
-    if last >= number.numel():  # sample or component numbers of a large data set: sums are kept for the blocks at hand
-        kinds, number = torch.unique(number, return_inverse=True)
-        number, last = number - int(kinds[0] < 0), kinds.numel() - 1
-    return _Term(float(weight), number, number, last + 1)
+    side = _Side.of(block.long())
+    return _Term(float(weight), side, side)
 
 
 def _moved(term: _Term, device: torch.device) -> _Term:
-    rows = term.row_block.to(device)
-    columns = rows if term.column_block is term.row_block else term.column_block.to(device)
-    return _Term(term.weight, rows, columns, term.blocks)
+    rows = term.rows.to(device)
+    return _Term(term.weight, rows, rows if term.columns is term.rows else term.columns.to(device))
 
 
 def _shared(one: _Term, other: _Term) -> Tensor:
     """Return the number of entries that two terms have in common, a float64 scalar."""
-    counts = []
-    for first, second in ((one.row_block, other.row_block), (one.column_block, other.column_block)):
-        both = (first >= 0) & (second >= 0)
-        counts.append(first[both] * other.blocks + second[both])
-    kinds, number = torch.unique(torch.cat(counts), return_inverse=True)
-    rows, columns = number.split([counts[0].numel(), counts[1].numel()])
-    return (
-        torch.bincount(rows, minlength=kinds.numel()).double()
-        @ torch.bincount(columns, minlength=kinds.numel()).double()
+    both = []
+    for first, second in ((one.rows.numbers, other.rows.numbers), (one.columns.numbers, other.columns.numbers)):
+        inside = (first >= 0) & (second >= 0)
+        both.append(first[inside] * other.rows.blocks + second[inside])
+    kinds, number = torch.unique(torch.cat(both), return_inverse=True)
+    rows, columns = (
+        torch.bincount(part, minlength=kinds.numel()).double() for part in number.split([len(part) for part in both])
     )
+    return rows @ columns

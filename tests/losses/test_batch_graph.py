@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 from torch import Tensor
@@ -58,12 +60,16 @@ def cases() -> list[tuple[str, BatchGraph, Tensor]]:
 
 def assert_same(graph: BatchGraph, matrix: Tensor) -> None:
     x = torch.randn(matrix.shape[1], 5, dtype=torch.float64, requires_grad=True)
+    y = torch.randn(matrix.shape[0], 5, dtype=torch.float64)
     expected = {
         "row_sums": (graph.row_sums(), matrix.sum(1)),
         "column_sums": (graph.column_sums(), matrix.sum(0)),
         "total": (graph.total(), matrix.sum()),
         "square_norm": (graph.square_norm(), matrix.square().sum()),
         "matmul": (graph.matmul(x), matrix @ x),
+        "product": (graph.product(x.detach()), matrix @ x),
+        "inner": (graph.inner(y, x), (y * (matrix @ x)).sum()),
+        "transposed": (graph.transposed.to_dense().matrix, matrix.T),
         "gradient": (
             torch.autograd.grad(graph.matmul(x).sin().sum(), x),
             torch.autograd.grad((matrix @ x).sin().sum(), x),
@@ -85,11 +91,11 @@ def test_against_the_matrix(name: str, graph: BatchGraph, matrix: Tensor) -> Non
     assert_same(graph.without_diagonal(), hollow)
     assert_same(graph.without_diagonal().scaled(-3.0), -3 * hollow)
     assert graph.signed
-    for v in range(VIEWS):
-        for w in set(range(VIEWS)) - {v}:
-            block = matrix[v * BATCH : (v + 1) * BATCH, w * BATCH : (w + 1) * BATCH]
-            assert_same(graph.between(v, w, VIEWS), block)
-            assert_same(graph.without_diagonal().between(v, w, VIEWS), block)
+    for form in (graph, graph.without_diagonal()):
+        across = form.across(VIEWS)
+        assert set(across) == set(itertools.permutations(range(VIEWS), 2))
+        for (v, w), between in across.items():
+            assert_same(between, matrix[v * BATCH : (v + 1) * BATCH, w * BATCH : (w + 1) * BATCH])
 
 
 def test_signed() -> None:
@@ -97,6 +103,17 @@ def test_signed() -> None:
     assert not SparseGraph(random_matrix(0).abs().to_sparse()).signed
     assert not SparseGraph(torch.zeros(4, 4).to_sparse()).signed
     assert not augmentation_graph(4, 2).signed
+
+
+def test_symmetric() -> None:
+    matrix = random_matrix(0)
+    for build in (DenseGraph, lambda matrix: SparseGraph(matrix.to_sparse())):
+        assert build(matrix + matrix.T).symmetric
+        assert not build(matrix).symmetric
+        assert not build((matrix + matrix.T).triu()).symmetric
+    blocks = random_blocks(0)[0]
+    assert blocks.symmetric
+    assert not blocks.across(VIEWS)[0, 1].symmetric
 
 
 def test_entries_named_twice_add_up() -> None:

@@ -20,6 +20,7 @@ from pal_plugin.losses import (
     graph_spectral_loss,
     graph_vic2_loss,
     graph_vicreg_loss,
+    interpolate,
 )
 
 Z = torch.randn(6, 3)
@@ -63,7 +64,8 @@ def test_signed_graphs(name: str) -> None:
 @pytest.mark.parametrize("name", ON_POSITIVES)
 def test_no_edges(name: str) -> None:
     alone = BlockGraph([(1.0, torch.arange(6))])
-    for graph in (torch.zeros(6, 6), torch.eye(6), torch.eye(6).to_sparse(), torch.zeros(6, 6).to_sparse(), alone):
+    blocks = (alone, interpolate(alone, alone, 0.9))  # 0.1 and 0.9 do not add up to 1 in float32
+    for graph in (torch.zeros(6, 6), torch.eye(6), torch.eye(6).to_sparse(), torch.zeros(6, 6).to_sparse(), *blocks):
         with pytest.raises(LossError, match="no edges"):
             LOSSES[name](Z, graph)
 

@@ -9,8 +9,11 @@ from pathlib import Path
 from pal_plugin.io import atomic_path
 
 COLUMNS = ("run", "step", "loss")
-# the method's own loss, by the names that solo-learn's methods log it under
-LOSSES = tuple(f"train_{loss}_step" for loss in ("nce_loss", "neg_cos_sim", "vicreg_loss", "barlow_loss", "nnclr_loss"))
+# the method's own loss, by the names that ours and solo-learn's methods log it under
+LOSSES = (
+    "graph_loss_step",
+    *(f"train_{loss}_step" for loss in ("nce_loss", "neg_cos_sim", "vicreg_loss", "barlow_loss", "nnclr_loss")),
+)
 
 
 def write_curve(path: Path, folder: Path, name: str) -> None:

@@ -26,7 +26,7 @@ from reproductions.pal.experiments import (
     missing,
     noise,
 )
-from reproductions.pal.images_cells import PAPER
+from reproductions.pal.names import PAPER
 from reproductions.pal.toy import PROTOCOLS, Protocol
 from reproductions.provenance import provenance
 from reproductions.stage import run

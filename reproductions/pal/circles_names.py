@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from reproductions.layout import ROOT, results
-from reproductions.pal.images_cells import PAPER
+from reproductions.pal.names import PAPER
 
 EXPERIMENTS = ("active", "contrastive", "interpolation", "missing", "noise")
 COMPONENTS = "components"  # the one curve that is no error

@@ -14,7 +14,7 @@ from reproductions.spread import said_by
 Claim: TypeAlias = dict[str, Any]
 Row: TypeAlias = dict[str, Any]
 
-YES, BY_CHANCE, NO = "yes", "but for chance", "no"
+YES, NO = "yes", "no"
 
 
 def load_claims() -> dict[str, Claim]:
@@ -27,8 +27,8 @@ def compare(content: dict[str, Any], claim: Claim) -> dict[str, dict[str, Row]]:
     """Return a row for each number of the authors, by curve and by x.
 
     `ours` and `theirs` are means under the authors' protocol, `clean` ours under the clean one, `std` and `error` the
-    standard deviation of `ours` over runs and its standard error over trials. `within` is `yes` where the two differ
-    by no more than the band, `but for chance` where they do by no more than the band and two standard errors.
+    standard deviation of `ours` over runs and its standard error over trials. `within` says whether the two differ by
+    no more than the band.
 
     Args:
         content: the result of one experiment.
@@ -47,7 +47,7 @@ def _row(content: dict[str, Any], claim: Claim, curve: str, x: float, theirs: fl
     band = claim["component_band"] * theirs if curve == COMPONENTS else claim["band"]
     error = std / sqrt(content["trials"])
     apart = abs(mean - theirs)
-    within = YES if apart <= band else BY_CHANCE if apart <= band + 2 * error else NO
+    within = YES if apart <= band else NO
     return {
         "ours": round(mean, 4),
         "std": round(std, 4),
@@ -80,8 +80,7 @@ def markdown(
         f"### Five experiments on four circles, profile `{profile}`",
         "",
         f"Mean test error ± standard deviation over runs. {every.count(YES)} of {len(every)} means are within the band "
-        f"of the authors' numbers, {every.count(BY_CHANCE)} more within band and two standard errors of our own. "
-        f"{said_by(contents, 'hardware')}; commit {said_by(contents, 'commit')}.",
+        f"of the authors' numbers. {said_by(contents, 'hardware')}; commit {said_by(contents, 'commit')}.",
         "",
         "Under the authors' protocol the probe is fitted on the test labels that it is scored on; a grid may show a "
         "point twice; a point that is not of a class is unrelated only to the members known by then; a label goes into "

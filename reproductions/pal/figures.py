@@ -1,4 +1,4 @@
-"""Stage `pal_circles_figures`: a figure for each experiment on circles, and the table against the authors' numbers."""
+"""Stage `pal_figures`: a figure for each experiment on circles, and the table against the authors' numbers."""
 
 from __future__ import annotations
 

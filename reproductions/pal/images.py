@@ -14,7 +14,8 @@ from pal_plugin.launch import compose
 from pal_plugin.train import METRICS
 from reproductions.evaluation import evaluated
 from reproductions.layout import scratch
-from reproductions.pal.images_cells import AUGMENTATION, PAPER, SHARE, Cell, result, run_folder
+from reproductions.pal.images_cells import AUGMENTATION, SHARE, Cell, result, run_folder
+from reproductions.pal.names import PAPER
 from reproductions.pretraining import pretrain
 from reproductions.stage import run
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from reproductions.layout import artifacts, results
+from reproductions.pal.names import PAPER
 
-PAPER = "pal"
 AUGMENTATION = "flip_only"  # where a graph matters most, and the cheapest
-SHARE = 0.25  # of each batch, drawn along known relations; also in the control, so that only the loss differs
+SHARE = 0.25  # of each batch, drawn along known relations; also in the control with α = 0
 
 
 class Cell(NamedTuple):
@@ -37,7 +37,7 @@ class Cell(NamedTuple):
     @property
     def name(self) -> str:
         """The cell's name."""
-        return "-".join([self.method, *(f"{number:g}" for number in self[1:])])
+        return "-".join([self.method, *(_plain(number) for number in self[1:])])
 
 
 def result(profile: str, cell: Cell, seed: int) -> Path:
@@ -48,3 +48,8 @@ def result(profile: str, cell: Cell, seed: int) -> Path:
 def run_folder(profile: str, cell: Cell, seed: int) -> Path:
     """Return the folder of a finished run."""
     return artifacts(profile, PAPER) / "images" / f"{cell.name}-{seed}"
+
+
+def _plain(number: float) -> str:
+    """Return a number without an exponent, whose sign would be one more dash."""
+    return f"{number:.9f}".rstrip("0").rstrip(".")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +10,25 @@ from reproductions.pal.images_cells import Cell
 
 Cells = dict[Cell, list[dict[str, Any]]]
 READINGS = {"knn": "k-NN", "linear": "linear probe"}
-STYLES = (("#d1793a", "o"), ("#5b7db1", "s"), ("#4f9d69", "^"), ("#8e6bb0", "D"), ("#9aa0a6", "v"))
+STYLES = {
+    "simclr": ("#d1793a", "o"),
+    "byol": ("#5b7db1", "s"),
+    "vicreg": ("#4f9d69", "^"),
+    "barlow_twins": ("#8e6bb0", "D"),
+    "spectral": ("#8c5a3c", "v"),
+}
+LABELS = {
+    "relations": "relations known, of all pairs",
+    "alpha": "α, their share in the graph",
+    "noise": "wrong labels, of those told",
+}
 
 
 def draw(path: Path, profile: str, cells: Cells) -> None:
     """Draw a row of panels a reading: what each of relations, α and noise does while the other two stay.
 
-    A line a method through the means, a mark a seed. The panel of relations begins with the plain method.
+    A line a method through the means, a mark a seed, the untrained network dotted. The panel of relations begins with
+    the plain method. What was not varied has no panel.
 
     Args:
         path: the PNG to write.
@@ -29,27 +40,43 @@ def draw(path: Path, profile: str, cells: Cells) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    sweeps: dict[str, Callable[[Cell, Cell], bool]] = {
-        "relations": lambda cell, usual: (cell.alpha, cell.noise) == usual[2:] or cell.relations == 0,
-        "alpha": lambda cell, usual: (cell.relations, cell.noise) == (usual.relations, usual.noise),
-        "noise": lambda cell, usual: (cell.relations, cell.alpha) == (usual.relations, usual.alpha),
-    }
-    methods = sorted({cell.method for cell in cells})
-    figure, axes = plt.subplots(2, 3, figsize=(9.6, 5.4), sharey="row", layout="constrained")
+    shown = {key: found for key in LABELS if (found := _lines(key, cells))}
+    size = (3.2 * len(shown) + 0.6, 5.4)
+    figure, axes = plt.subplots(2, len(shown), figsize=size, sharey="row", squeeze=False, layout="constrained")
     for row, (reading, title) in zip(axes, READINGS.items(), strict=True):
-        for axis, (key, chosen) in zip(row, sweeps.items(), strict=True):
-            for method, (colour, marker) in zip(methods, STYLES, strict=False):
-                usual = _usual(cells, method)
-                shown = [cell for cell in cells if cell.method == method and chosen(cell, usual)]
-                _line(axis, key, shown, cells, reading, f"pal_{method}", colour, marker)
+        untrained = {run["seed"]: run["untrained"][reading]["top1"] for runs in cells.values() for run in runs}
+        for axis, (key, lines) in zip(row, shown.items(), strict=True):
+            axis.axhline(sum(untrained.values()) / len(untrained), color="#9aa0a6", linestyle=":", label="untrained")
+            for method, of_method in lines.items():
+                _line(axis, [(float(getattr(cell, key)), cells[cell]) for cell in of_method], reading, method)
             _axis(axis, key)
         row[0].set_ylabel(f"{title}, top-1 in percent", fontsize=9)
-    axes[0, 0].legend(fontsize=8, frameon=False)
+    entries = [axis.get_legend_handles_labels() for axis in axes[0]]
+    legend = {label: handle for handles, labels in entries for handle, label in zip(handles, labels, strict=True)}
+    figure.legend(list(legend.values()), list(legend), loc="outside lower center", ncols=4, fontsize=8, frameon=False)
     data = next(iter(cells.values()))[0]["data"]
     figure.suptitle(f"PAL on {data}, profile {profile}: a mark a seed", fontsize=10, x=0.01, ha="left")
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", dpi=150)
     plt.close(figure)
+
+
+def _lines(key: str, cells: Cells) -> dict[str, list[Cell]]:
+    """Return the cells of each method that differ in `key` alone, in its order; methods with one value are left out."""
+    lines = {}
+    for method in sorted({cell.method for cell in cells}):
+        usual = _usual(cells, method)
+        alike = [cell for cell in cells if cell.method == method and _varies(cell, usual, key)]
+        if len({getattr(cell, key) for cell in alike}) > 1:
+            lines[method] = sorted(alike, key=lambda cell: float(getattr(cell, key)))
+    return lines
+
+
+def _varies(cell: Cell, usual: Cell, key: str) -> bool:
+    """Return whether a cell is the usual one but for `key`; without relations α and noise say nothing."""
+    if key == "relations" and cell.relations == 0:
+        return True
+    return all(getattr(cell, other) == getattr(usual, other) for other in LABELS if other != key)
 
 
 def _usual(cells: Cells, method: str) -> Cell:
@@ -60,31 +87,20 @@ def _usual(cells: Cells, method: str) -> Cell:
     return Cell(method, *(max(sorted(set(column)), key=column.count) for column in columns))
 
 
-def _line(
-    axis: Any, key: str, shown: list[Cell], cells: Cells, reading: str, label: str, colour: str, marker: str
-) -> None:
-    if len(shown) < 2:
-        return
-    scores = {cell: [run["metrics"][reading]["top1"] for run in cells[cell]] for cell in shown}
-    ordered = sorted(shown, key=lambda cell: float(getattr(cell, key)))
-    positions = [float(getattr(cell, key)) for cell in ordered]
-    means = [sum(scores[cell]) / len(scores[cell]) for cell in ordered]
-    axis.plot(positions, means, color=colour, linewidth=1.2, label=label)
-    for position, cell in zip(positions, ordered, strict=True):
-        axis.plot([position] * len(scores[cell]), scores[cell], marker, color=colour, markersize=5, mfc="white")
+def _line(axis: Any, points: list[tuple[float, list[dict[str, Any]]]], reading: str, method: str) -> None:
+    """Draw the runs at each position, and a line through their means."""
+    colour, marker = STYLES[method]
+    scores = [(position, [run["metrics"][reading]["top1"] for run in runs]) for position, runs in points]
+    means = [sum(of_cell) / len(of_cell) for _, of_cell in scores]
+    axis.plot([position for position, _ in scores], means, color=colour, linewidth=1.2, label=f"pal_{method}")
+    for position, of_cell in scores:
+        axis.plot([position] * len(of_cell), of_cell, marker, color=colour, markersize=5, mfc="white")
 
 
 def _axis(axis: Any, key: str) -> None:
     if key == "relations":
         axis.set_xscale("symlog", linthresh=1e-3)
         axis.set_xticks([0, 1e-3, 1e-2, 1e-1, 1], ["none", ".1 %", "1 %", "10 %", "100 %"])
-    axis.set_xlabel(
-        {
-            "relations": "relations known, of all pairs",
-            "alpha": "α, their share in the graph",
-            "noise": "wrong labels, of those told",
-        }[key],
-        fontsize=9,
-    )
+    axis.set_xlabel(LABELS[key], fontsize=9)
     axis.tick_params(labelsize=9)
     axis.spines[["top", "right"]].set_visible(False)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from reproductions.pal.images import config
 from reproductions.pal.images_cells import Cell
-from reproductions.pal.images_figure import draw
+from reproductions.pal.images_figure import _lines, draw
 from reproductions.pal.images_table import gaps, read, summarise, table
 
 PLAIN = Cell("simclr", 0.0, 0.0, 0.0)
@@ -43,7 +43,7 @@ def written(folder: Path) -> dict[Cell, list[dict[str, Any]]]:
 
 
 def test_names_go_both_ways() -> None:
-    for cell in (PLAIN, OURS, Cell("barlow_twins", 0.001, 0.5, 0.25)):
+    for cell in (PLAIN, OURS, Cell("barlow_twins", 0.00001, 0.5, 0.25)):
         assert Cell.parse(cell.name) == cell
     assert OURS.name == "simclr-0.01-0.9-0"
 
@@ -52,7 +52,7 @@ def test_gaps_are_to_the_same_batches_and_seed(tmp_path: Path) -> None:
     cells = written(tmp_path)
     assert list(cells) == [PLAIN, CONTROL, OURS, NOISY]
     assert gaps(cells, OURS, "knn") == [8.5, 6.5]
-    assert gaps(cells, NOISY, "linear") == [-1.0]  # its one seed, against the control without noise
+    assert gaps(cells, NOISY, "linear") == [-1.0]  # its one seed, against the control without wrong labels
     assert gaps(cells, CONTROL, "knn") == gaps(cells, PLAIN, "knn") == []
 
 
@@ -64,15 +64,19 @@ def test_summary_and_table(tmp_path: Path) -> None:
     assert "least_gap_to_alpha_0" not in summarise(cells)["simclr-0.01-0-0"]["knn"]
     rows = table("smoke", cells).splitlines()[-5:]
     assert rows[0] == "| simclr | none: plain simclr |  |  |  | 24.00 |  | 30.00 |  | 1 |"
-    assert rows[2] == (
-        "| pal_simclr | 1 % (410) | 0.9 | 0 % | 250 | 32.50 ± 0.71 | +6.50 | 34.75 ± 1.06 | +3.00 | 2 |"
-    )
+    assert rows[2] == ("| pal_simclr | 1 % (410) | 0.9 | 0 % | 250 | 32.50 ± 0.71 | +6.50 | 34.75 ± 1.06 | +3.00 | 2 |")
     assert rows[4] == "| untrained network |  |  |  |  | 30.50 ± 0.71 |  | 29.00 ± 0.00 |  | 2 |"
 
 
-def test_the_figure_is_drawn(tmp_path: Path) -> None:
-    draw(tmp_path / "figure.png", "smoke", written(tmp_path))
-    assert Image.open(tmp_path / "figure.png").size[0] > 1000
+def test_the_figure_has_a_panel_for_what_was_varied(tmp_path: Path) -> None:
+    cells = written(tmp_path)
+    draw(tmp_path / "figure.png", "smoke", cells)
+    wide = Image.open(tmp_path / "figure.png").size[0]
+    draw(tmp_path / "figure.png", "smoke", {cell: cells[cell] for cell in (CONTROL, OURS)})
+    assert 2 * Image.open(tmp_path / "figure.png").size[0] < wide
+    assert _lines("relations", cells) == {"simclr": [PLAIN, OURS]}
+    assert _lines("alpha", cells) == {"simclr": [CONTROL, OURS]}
+    assert _lines("noise", cells) == {"simclr": [OURS, NOISY]}
 
 
 def test_the_plain_method_takes_as_many_steps() -> None:

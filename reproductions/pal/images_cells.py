@@ -1,4 +1,7 @@
-"""What the image experiment trains, and how its runs are called. Light: the table needs no torch."""
+"""What the image experiment trains, and how its runs are called. Light: the table needs no torch.
+
+`python -m reproductions.pal.images_cells` prints the whole grid, as the value of `pal.cells`.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,11 @@ from reproductions.pal.names import PAPER
 
 AUGMENTATION = "flip_only"  # where a graph matters most, and the cheapest
 SHARE = 0.25  # of each batch, drawn along known relations; also in the control with α = 0
+
+# SimCLR's loss weighs each row alike; the others divide by the sum over all edges, of which known ones are the most.
+ALPHA = {"simclr": 0.9, "byol": 0.2, "vicreg": 0.2}
+RELATIONS = (0.001, 0.01, 0.1, 1.0)
+USUAL = 0.01
 
 
 class Cell(NamedTuple):
@@ -53,3 +61,18 @@ def run_folder(profile: str, cell: Cell, seed: int) -> Path:
 def _plain(number: float) -> str:
     """Return a number without an exponent, whose sign would be one more dash."""
     return f"{number:.9f}".rstrip("0").rstrip(".")
+
+
+def grid() -> list[Cell]:
+    """Return the cells of the whole experiment: relations for each method, α, and wrong labels for SimCLR."""
+    cells = []
+    for method, alpha in ALPHA.items():
+        cells += [Cell(method, 0.0, 0.0, 0.0), Cell(method, USUAL, 0.0, 0.0)]
+        cells += [Cell(method, relations, alpha, 0.0) for relations in RELATIONS]
+    cells += [Cell("byol", USUAL, 0.9, 0.0), Cell("vicreg", USUAL, 0.9, 0.0)]
+    cells += [Cell("simclr", USUAL, alpha, 0.0) for alpha in (0.5, 1.0)]
+    return cells + [Cell("simclr", USUAL, ALPHA["simclr"], noise) for noise in (0.1, 0.3)]
+
+
+if __name__ == "__main__":
+    print(f"[{','.join(cell.name for cell in grid())}]")

@@ -70,6 +70,13 @@ class BatchGraph(ABC):
         """Return, for every two different views (v, w), the (B, B) graph of the edges from rows of v to rows of w."""
 
     @abstractmethod
+    def pull(self, x: Tensor, views: int) -> tuple[Tensor, Tensor]:
+        """Return Σ_b G_ab·x_b over the rows b of other views than a's, (M, D), and the sum of those G_ab.
+
+        Without a gradient.
+        """
+
+    @abstractmethod
     def scaled(self, weight: float) -> BatchGraph:
         """Return weight·G."""
 
@@ -181,6 +188,13 @@ class DenseGraph(BatchGraph):
         blocks = [rows.chunk(views, 1) for rows in self.matrix.chunk(views)]
         return {(v, w): self._new(blocks[v][w]) for v, w in permutations(range(views), 2)}
 
+    def pull(self, x: Tensor, views: int) -> tuple[Tensor, Tensor]:
+        """Return Σ_b G_ab·x_b over the rows b of other views than a's, (M, D), and the sum of those G_ab."""
+        others = self.matrix.clone()
+        for v, rows in enumerate(others.chunk(views)):
+            rows.chunk(views, 1)[v].zero_()
+        return others @ x, others.sum()
+
     def scaled(self, weight: float) -> DenseGraph:
         """Return weight·G."""
         return self._new(self.matrix * weight)
@@ -277,8 +291,11 @@ class SparseGraph(BatchGraph):
 
     def without_diagonal(self) -> SparseGraph:
         """Return the graph without its entries (a, a)."""
-        keep = (self.places[0] != self.places[1]).nonzero().squeeze(1)
-        return self._new(self.places[:, keep], self.values[keep], self.shape)
+        return self._where(self.places[0] != self.places[1])
+
+    def _where(self, keep: Tensor) -> SparseGraph:
+        entries = keep.nonzero().squeeze(1)
+        return self._new(self.places.index_select(1, entries), self.values.index_select(0, entries), self.shape)
 
     def across(self, views: int) -> Mapping[tuple[int, int], SparseGraph]:
         """Return, for every two different views (v, w), the (B, B) graph from v to w."""
@@ -293,6 +310,12 @@ class SparseGraph(BatchGraph):
                 keep = (view == w).nonzero().squeeze(1)
                 found[v, w] = self._new(places[:, keep] % batch, values[keep], (batch, batch))
         return found
+
+    def pull(self, x: Tensor, views: int) -> tuple[Tensor, Tensor]:
+        """Return Σ_b G_ab·x_b over the rows b of other views than a's, (M, D), and the sum of those G_ab."""
+        view = self.places // (self.shape[0] // views)
+        others = self._where(view[0] != view[1])
+        return others.product(x), others.values.sum()
 
     def scaled(self, weight: float) -> SparseGraph:
         """Return weight·G."""

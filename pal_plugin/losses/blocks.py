@@ -87,6 +87,21 @@ class _Term:
         sums = x.new_zeros(self.columns.blocks, x.shape[1]).index_add_(0, self.columns.block, self.columns.take(x))
         return sums.index_select(0, self.rows.block).mul_(self.weight)
 
+    def pull(self, x: Tensor, views: int) -> tuple[Tensor, Tensor]:
+        """Return the term's product with those rows of x that are of other views than each row, as `product` does.
+
+        And, second, the sum of those entries, a float64 scalar.
+        """
+        side, blocks = self.rows, self.rows.blocks
+        view = side.positions // (side.size // views)
+        # Sums are kept for every view and block: places[s] is where a row's block stands s views on.
+        places = [(view + shift) % views * blocks + side.block for shift in range(views)]
+        sums = x.new_zeros(views * blocks, x.shape[1]).index_add_(0, places[0], side.take(x))
+        counts = torch.bincount(places[0], minlength=views * blocks)
+        pull = reduce(torch.add, [sums.index_select(0, place) for place in places[1:]])
+        total = reduce(torch.add, [counts.index_select(0, place).sum() for place in places[1:]])
+        return pull.mul_(self.weight), self.weight * total.double()
+
     def total(self, hollow: bool) -> Tensor:
         """Return the sum of the term's entries, those on the diagonal left out if `hollow`, a float64 scalar."""
         entries = self.rows.counts @ self.columns.counts
@@ -194,11 +209,20 @@ class BlockGraph(BatchGraph):
 
     def product(self, x: Tensor) -> Tensor:
         """Return G·x, (R, D), without a gradient."""
-        first, *rest = self.terms
-        product = first.rows.put(first.product(x))
-        for term in rest:
-            product.index_add_(0, term.rows.positions, term.product(x))
+        product = self._sum([term.product(x) for term in self.terms])
         return product.addcmul_(self._diagonal().unsqueeze(1), x, value=-1) if self.hollow else product
+
+    def _sum(self, parts: list[Tensor]) -> Tensor:
+        """Return the sum of the terms' parts, each for the rows that are in a block of its term, (R, D)."""
+        total = self.terms[0].rows.put(parts[0])
+        for term, part in zip(self.terms[1:], parts[1:], strict=True):
+            total.index_add_(0, term.rows.positions, part)
+        return total
+
+    def pull(self, x: Tensor, views: int) -> tuple[Tensor, Tensor]:
+        """Return Σ_b G_ab·x_b over the rows b of other views than a's, (M, D), and the sum of those G_ab."""
+        parts, totals = zip(*[term.pull(x, views) for term in self.terms], strict=True)
+        return self._sum(list(parts)), reduce(torch.add, totals).to(self._like)
 
     def without_diagonal(self) -> BlockGraph:
         """Return the graph with G_aa = 0."""

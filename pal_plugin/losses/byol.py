@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import reduce
 from typing import Any
 
 import torch
@@ -59,7 +58,7 @@ def graph_byol_loss(
     with no_autocast(p), torch.no_grad():
         known = importance.checked(p) if importance is not None else None
         weighted = edges if known is None else known.of_edges(edges)
-        pulls, total = _pulls(weighted, F.normalize(targets, dim=1).chunk(views))
+        pulls, total = weighted.pull(F.normalize(targets, dim=1), views)
         norm = check_edges(total, " between different views") if known is None else known.edge_total
     with no_autocast(p):
         along: Tensor = _Along.apply(p, pulls)
@@ -83,13 +82,3 @@ class _Along(torch.autograd.Function):
         (p, t, inverse, cosines), (gradient,) = ctx.saved_tensors, gradients
         scale = gradient * inverse
         return (scale.unsqueeze(1) * t).addcmul_((scale * inverse * cosines).unsqueeze(1), p, value=-1), None
-
-
-def _pulls(edges: BatchGraph, targets: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
-    """Return Σ_j G_ij·z̃'_j over the rows j of other views than i, (M, D), and the sum of those G_ij."""
-    views = len(targets)
-    across = edges.across(views)
-    pulls = []
-    for v in range(views):
-        pulls.append(reduce(torch.add, [across[v, w].product(targets[w]) for w in range(views) if w != v]))
-    return torch.cat(pulls), torch.stack([between.total() for between in across.values()]).sum()

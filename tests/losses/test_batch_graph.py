@@ -91,7 +91,11 @@ def test_against_the_matrix(name: str, graph: BatchGraph, matrix: Tensor) -> Non
     assert_same(graph.without_diagonal(), hollow)
     assert_same(graph.without_diagonal().scaled(-3.0), -3 * hollow)
     assert graph.signed
+    x = torch.randn(ROWS, 5, dtype=torch.float64)
+    view = torch.arange(ROWS) // BATCH
+    others = matrix * (view[:, None] != view)
     for form in (graph, graph.without_diagonal()):
+        torch.testing.assert_close(form.pull(x, VIEWS), (others @ x, others.sum()), rtol=1e-12, atol=1e-12)
         across = form.across(VIEWS)
         assert set(across) == set(itertools.permutations(range(VIEWS), 2))
         for (v, w), between in across.items():

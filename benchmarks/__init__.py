@@ -1,0 +1,1 @@
+"""Ratios of our times against peers': `python -m benchmarks NAME… --json FILE`."""

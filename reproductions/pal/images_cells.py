@@ -14,8 +14,7 @@ from reproductions.pal.names import PAPER
 AUGMENTATION = "flip_only"  # where a graph matters most, and the cheapest
 SHARE = 0.25  # of each batch, drawn along known relations; also in the control with α = 0
 
-# SimCLR's loss weighs each row alike; the others divide by the sum over all edges, of which known ones are the most.
-ALPHA = {"simclr": 0.9, "byol": 0.2, "vicreg": 0.2}
+ALPHA = {"simclr": 0.9, "byol": 0.9, "vicreg": 0.2}  # as in the methods' configs
 RELATIONS = (0.001, 0.01, 0.1, 1.0)
 USUAL = 0.01
 
@@ -69,7 +68,7 @@ def grid() -> list[Cell]:
     for method, alpha in ALPHA.items():
         cells += [Cell(method, 0.0, 0.0, 0.0), Cell(method, USUAL, 0.0, 0.0)]
         cells += [Cell(method, relations, alpha, 0.0) for relations in RELATIONS]
-    cells += [Cell("byol", USUAL, 0.9, 0.0), Cell("vicreg", USUAL, 0.9, 0.0)]
+    cells += [Cell("byol", USUAL, 0.2, 0.0), Cell("vicreg", USUAL, 0.9, 0.0)]
     cells += [Cell("simclr", USUAL, alpha, 0.0) for alpha in (0.5, 1.0)]
     return cells + [Cell("simclr", USUAL, ALPHA["simclr"], noise) for noise in (0.1, 0.3)]
 

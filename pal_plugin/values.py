@@ -21,6 +21,7 @@ WHOLE = {
     "data.subset": 1,
     "data.subset_seed": 0,
     "graph.k": 1,
+    "graph.seed": 0,
     "validation.every_n_epochs": 1,
     "validation.subset": 1,
     "checkpoint.every_n_epochs": 1,
@@ -31,6 +32,8 @@ REAL = {
     "optimizer.classifier_lr": 0.0,
     "optimizer.weight_decay": 0.0,
     "scheduler.warmup_epochs": 0.0,
+    "graph.relations": 0.0,
+    "graph.noise": 0.0,
     "momentum.base_tau": 0.0,
     "momentum.final_tau": 0.0,
 }

@@ -30,6 +30,19 @@ def test_refused(override: str, said: str, capsys: pytest.CaptureFixture[str]) -
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("graph.seed=-1", "graph.seed is -1. Set it to a whole number of 0 or more"),
+        ("graph.relations=x", "graph.relations is 'x'"),
+        ("graph.noise=-0.1", "graph.noise is -0.1"),
+    ],
+)
+def test_refused_of_an_oracle(override: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--config-name", "pal_simclr", "profile=debug", override]) == 2
+    assert said in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("profile", ["debug", "smoke", "cpu", "paper"])
 @pytest.mark.parametrize("name", ["simclr", "gps_byol"])
 def test_the_shipped_configs_pass(name: str, profile: str) -> None:
@@ -37,10 +50,10 @@ def test_the_shipped_configs_pass(name: str, profile: str) -> None:
 
 
 def test_every_key_exists() -> None:
-    cfg = compose("gps_simclr")
+    configs = [compose("gps_simclr"), compose("pal_simclr")]
     for key in [*WHOLE, *REAL]:
         parent, _, last = key.rpartition(".")
-        assert last in (OmegaConf.select(cfg, parent) if parent else cfg), key
+        assert any(last in (OmegaConf.select(cfg, parent) if parent else cfg) for cfg in configs), key
 
 
 def test_an_override_that_hydra_cannot_read(capsys: pytest.CaptureFixture[str]) -> None:

@@ -35,8 +35,8 @@ def spectral_embedding(graph: Any, k: int, *, symmetrise: bool = False) -> Matri
         is positive.
 
     Raises:
-        GraphError: G is not square, not finite, or not symmetric.
-        ConfigError: k outside [1, N].
+        GraphError: G is no matrix, not square, not finite, or not symmetric.
+        ConfigError: k is no integer in [1, N].
     """
     target = _graph(graph, symmetrise)
     vectors, values = _top(target, k)
@@ -92,6 +92,7 @@ class KernelEmbedding:
     ) -> None:
         if not callable(kernel) and kernel != "laplacian":
             raise ConfigError(f"There is no kernel {kernel!r}", "Pass 'laplacian' or a function of two arrays")
+        _check_whole(k)
         for name, value, fits in (
             ("regularisation", regularisation, regularisation >= 0),
             ("sigma", sigma, sigma > 0),
@@ -113,7 +114,7 @@ class KernelEmbedding:
         Raises:
             ConfigError: X is not a finite (N, d) array, the kernel's values are not a finite, symmetric, positive
                 semi-definite matrix, or k is outside [1, N].
-            GraphError: G is not (N, N), not finite, or not symmetric.
+            GraphError: G is no matrix, not (N, N), not finite, or not symmetric.
         """
         return self.fit_kernel(X).fit_graph(graph)
 
@@ -215,7 +216,14 @@ def _samples(X: npt.ArrayLike) -> Matrix:
 
 
 def _graph(graph: Any, symmetrise: bool) -> Matrix:
-    G = np.asarray(graph.toarray() if hasattr(graph, "toarray") else graph, dtype=np.float64)
+    try:
+        G = np.asarray(graph.toarray() if hasattr(graph, "toarray") else graph, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise GraphError(
+            f"A {type(graph).__name__} is no matrix of numbers",
+            "Pass an (N, N) array or a SciPy sparse matrix; of a SimilarityGraph, the matrix of the pairs that it "
+            "relates: pal_plugin.graph.relations(graph).related(i[:, None], i) with i = numpy.arange(N)",
+        ) from error
     if G.ndim != 2 or G.shape[0] != G.shape[1] or not G.size:
         raise GraphError(f"A graph of shape {G.shape} is not square", "Pass one row and column for each sample")
     if not np.isfinite(G).all():
@@ -234,9 +242,15 @@ def _graph(graph: Any, symmetrise: bool) -> Matrix:
     return G
 
 
+def _check_whole(k: int) -> None:
+    if not isinstance(k, (int, np.integer)) or isinstance(k, bool):
+        raise ConfigError(f"k={k!r} is no number of columns", "Pass an integer of 1 or more")
+
+
 def _top(target: Matrix, k: int) -> tuple[Matrix, Matrix]:
     """Return the eigenvectors (N, k) of the k largest eigenvalues, and these; ordered as in `spectral_embedding`."""
     size = len(target)
+    _check_whole(k)
     if not 1 <= k <= size:
         raise ConfigError(f"k={k} columns cannot be had of {size} samples", f"Pass k in [1, {size}]")
     values, vectors = eigh(target, subset_by_index=[size - k, size - 1])

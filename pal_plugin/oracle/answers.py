@@ -103,11 +103,11 @@ class LabelOracle(Oracle):
         labels: (N,) integers; -1 is unlabelled, and of such a sample nothing can be said.
 
     Raises:
-        OracleError: labels that are not (N,) integers.
+        OracleError: labels that are not (N,) integers of -1 or more.
     """
 
     def __init__(self, labels: npt.ArrayLike) -> None:
-        self.labels = vector("labels", labels)
+        self.labels = classes_of(labels)
         super().__init__(self.labels.size)
 
     def _related(self, left: Nodes, right: Nodes) -> Mask:
@@ -133,7 +133,7 @@ class NoisyOracle(Oracle):
         seed: which ones.
 
     Raises:
-        OracleError: a rate outside [0, 1], or labels that are not (N,) integers.
+        OracleError: a rate outside [0, 1], or labels that are not (N,) integers of -1 or more.
     """
 
     def __init__(self, oracle: Oracle | npt.ArrayLike, rate: float, seed: int = 0) -> None:
@@ -150,6 +150,22 @@ class NoisyOracle(Oracle):
         pair = np.minimum(left, right) * self.num_samples + np.maximum(left, right)
         mistaken = uniforms(self.seed, 0, pair, _MISTAKE, 1)[:, 0] < self.rate
         return self.oracle.related(left, right) ^ mistaken
+
+
+def classes_of(labels: npt.ArrayLike) -> Nodes:
+    """Return labels (N,) as int64, -1 for an unlabelled sample.
+
+    Raises:
+        OracleError: not a vector of integers, or a label below -1.
+    """
+    classes = vector("labels", labels)
+    wrong = np.flatnonzero(classes < -1)
+    if wrong.size:
+        raise OracleError(
+            f"Sample {wrong[0]} has the label {classes[wrong[0]]}, which is no class",
+            "Number the classes from 0, and give an unlabelled sample -1",
+        )
+    return classes
 
 
 def vector(name: str, values: npt.ArrayLike) -> Nodes:

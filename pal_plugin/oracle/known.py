@@ -39,10 +39,11 @@ def oracle_graph(
         closure holds the relations and it never has more than 2N edges. Its cost is the number of labels asked for.
 
     Raises:
-        GraphError: labels that are not (N,) integers, a share outside [0, 1], more samples to ask about than have a
-            label, noise with a single class, or no two of those asked about in one class though `relations` > 0.
+        GraphError: labels that are not (N,) integers of -1 or more, a share that is no number in [0, 1], a seed that is
+            no integer of 0 or more, more samples to ask about than have a label, noise with a single class, or no two
+            of those asked about in one class though `relations` > 0.
     """
-    classes = _checked(labels, relations, noise)
+    classes = _checked(labels, relations, noise, seed)
     asked = round(math.sqrt(relations) * classes.size)
     generator = np.random.default_rng(seed)
     order = generator.permutation(np.flatnonzero(classes != -1))
@@ -74,16 +75,26 @@ def oracle_graph(
     )
 
 
-def _checked(labels: npt.ArrayLike, relations: float, noise: float) -> npt.NDArray[np.int64]:
+def _checked(labels: npt.ArrayLike, relations: float, noise: float, seed: int) -> npt.NDArray[np.int64]:
     classes = np.asarray(labels)
     if classes.ndim != 1 or classes.dtype.kind not in "iu":
         raise GraphError(
             f"Labels of {classes.dtype} and shape {classes.shape} make no graph", "Pass one integer for each sample"
         )
+    classes = classes.astype(np.int64)
+    wrong = np.flatnonzero(classes < -1)
+    if wrong.size:
+        raise GraphError(
+            f"Sample {wrong[0]} has the label {classes[wrong[0]]}, which is no class",
+            "Number the classes from 0, and give an unlabelled sample -1",
+        )
     for name, share in (("relations", relations), ("noise", noise)):
-        if not 0 <= share <= 1:  # NaN is refused as well
-            raise GraphError(f"{name}={share} is no share", f"Pass {name} in [0, 1] (graph.{name}=…)")
-    return classes.astype(np.int64)
+        number = isinstance(share, (int, float, np.integer, np.floating)) and not isinstance(share, bool)
+        if not (number and 0 <= share <= 1):  # NaN is refused as well
+            raise GraphError(f"{name}={share!r} is no share", f"Pass {name} in [0, 1] (graph.{name}=…)")
+    if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool) or seed < 0:
+        raise GraphError(f"seed={seed!r} is no seed", "Pass an integer of 0 or more (graph.seed=…)")
+    return classes
 
 
 def _with_mistakes(
@@ -94,7 +105,8 @@ def _with_mistakes(
     mistaken = round(noise * known.size)
     if mistaken and names.size < 2:
         raise GraphError("The samples are all of one class, so that none can be taken for another", "Set noise=0")
-    # drawn for all samples, so that those of a smaller graph are the same in a larger one
+    # Drawn for all samples: whoever is mistaken in a smaller and in a larger graph gets the same class in both. But a
+    # sample that is mistaken in the smaller one need not be in the larger one: others there may have worse luck.
     luck = generator.random(classes.size)
     step = generator.integers(1, max(names.size, 2), classes.size)
     number = np.full(classes.size, -1)

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pal_plugin.errors import OracleError
-from pal_plugin.oracle.answers import Nodes, vector
+from pal_plugin.oracle.answers import Nodes, classes_of, vector
 from pal_plugin.oracle.questions import Grid, Pairs
 
 _NEVER = -1
@@ -228,9 +228,9 @@ def first_of_each_class(labels: npt.ArrayLike) -> Nodes:
     """Return the first sample of every class, (C,) int64, in the order of the classes' numbers; -1 is unlabelled.
 
     Raises:
-        OracleError: labels that are not (N,) integers, or all of them -1.
+        OracleError: labels that are not (N,) integers of -1 or more, or all of them -1.
     """
-    classes = vector("labels", labels)
+    classes = classes_of(labels)
     names, first = np.unique(classes, return_index=True)
     if not (names != -1).any():
         raise OracleError("No sample has a label", "Name a known sample of each class yourself")

@@ -10,6 +10,7 @@ from scipy.optimize import minimize
 from scipy.sparse import csr_matrix
 
 from pal_plugin.errors import ConfigError, GraphError
+from pal_plugin.graph import SimilarityGraph, relations
 from pal_plugin.losses import graph_vic2_loss
 from pal_plugin.losses.closed_form import KernelEmbedding, laplacian_kernel, spectral_embedding
 
@@ -184,6 +185,24 @@ def test_bad_graphs_are_refused(graph, said):
 def test_columns_that_cannot_be_had_are_refused(k):
     with pytest.raises(ConfigError, match=rf"k={k} .*\[1, 3\]"):
         spectral_embedding(np.eye(3), k)
+
+
+@pytest.mark.parametrize("k", [1.5, 2.0, True, "2", None])
+def test_columns_that_are_no_number_are_refused(k):
+    with pytest.raises(ConfigError, match=rf"k={k!r} is no number of columns"):
+        spectral_embedding(np.eye(3), k)
+    with pytest.raises(ConfigError, match=rf"k={k!r} is no number of columns"):
+        KernelEmbedding(k)
+
+
+def test_a_similarity_graph_is_embedded_by_its_matrix():
+    graph = SimilarityGraph.from_edges(4, [0, 1], [1, 2], builder={"name": "pairs", "transitive": True})
+    for wrong in (graph, [[1, 0], [0]], [["a"]]):
+        with pytest.raises(GraphError, match=rf"A {type(wrong).__name__} is no matrix.*related\(i\[:, None\], i\)"):
+            spectral_embedding(wrong, 1)
+    i = np.arange(4)
+    Z = spectral_embedding(relations(graph).related(i[:, None], i), 1)  # as the message says
+    assert Z[:, 0] == pytest.approx([np.sqrt(2 / 3)] * 3 + [0])
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pal_plugin.errors import OracleError
-from pal_plugin.oracle import Account, Grid, LabelOracle, NoisyOracle, Pairs
+from pal_plugin.oracle import Account, Grid, LabelOracle, NoisyOracle, Pairs, first_of_each_class
 
 LABELS = np.random.default_rng(0).integers(0, 4, 200)
 
@@ -70,6 +70,8 @@ def test_the_same_question_gets_the_same_answer():
         (lambda o: NoisyOracle(o, float("nan")), "rate=nan"),
         (lambda o: NoisyOracle(["a", "b"], 0.1), "labels must be"),
         (lambda o: LabelOracle([[0]]), "labels must be"),
+        (lambda o: LabelOracle([0, -1, -2]), "Sample 2 has the label -2, which is no class"),
+        (lambda o: first_of_each_class([-2, 0]), "Sample 0 has the label -2"),
     ],
 )
 def test_bad_questions_are_refused_and_do_not_count(ask, said):

@@ -99,6 +99,11 @@ def test_it_is_kept_on_disk_with_its_manifest(tmp_path):
         ([0, 0], 1, 1.5, r"noise=1.5.*graph.noise"),
         ([0.0, 0.0], 1, 0, "float64"),
         ([[0, 0]], 1, 0, "shape"),
+        ([0, 0], "x", 0, r"relations='x'.*graph.relations"),
+        ([0, 0], None, 0, "relations=None"),
+        ([0, 0], True, 0, "relations=True"),
+        ([0, 0], 1, "x", "noise='x'"),
+        ([0, 0, -2, -3, -1], 0.1, 0, "Sample 2 has the label -2, which is no class"),
         ([0, 0, -1, -1], 1, 0, "need 4 labels, and 2 of 4"),
         ([-1, -1], 0.5, 0, "need 1 labels, and 0 of 2"),
         ([0, 1, 2], 1, 0, "No two of the 3"),
@@ -109,6 +114,16 @@ def test_it_is_kept_on_disk_with_its_manifest(tmp_path):
 def test_what_makes_no_graph_is_refused(labels, relations, noise, said):
     with pytest.raises(GraphError, match=said):
         oracle_graph(np.array(labels), relations, noise=noise)
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, None, "0", True])
+def test_what_is_no_seed(seed):
+    with pytest.raises(GraphError, match=rf"seed={seed!r} is no seed.*graph\.seed"):
+        oracle_graph([0, 0], 1, seed=seed)
+
+
+def test_numbers_of_numpys_are_numbers():
+    assert oracle_graph([0, 0, 1, 1], np.float32(1), noise=np.int64(0), seed=np.int64(3)).num_edges == 4
 
 
 def test_unlabelled_samples_are_not_asked_about():

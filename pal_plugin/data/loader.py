@@ -155,7 +155,8 @@ def _check_relations(
             "were given",
             "Choose one: graph for gps_*, relations for pal_*",
         )
-    check_indexes(relations, dataset, "The graph of relations", stacklevel=4)
+    made_by = "`pal graph pairs`, or graph=oracle"
+    check_indexes(relations, dataset, "The graph of relations", stacklevel=4, made_by=made_by)
 
 
 def _loader(samples: Dataset[_T], num_workers: int, **batches: Any) -> DataLoader[_T]:

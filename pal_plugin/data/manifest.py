@@ -11,6 +11,9 @@ from dataclasses import dataclass
 
 from pal_plugin.errors import ManifestError
 
+BY_FEATURES = "`pal embed`, then `pal graph knn`"
+"""How a graph of neighbours is made, for messages."""
+
 
 @dataclass(frozen=True)
 class Manifest:
@@ -43,7 +46,12 @@ class Manifest:
 
 
 def check_reference(
-    reference: Mapping[str, object], manifest: Manifest, *, what: str, path: str | os.PathLike[str] | None = None
+    reference: Mapping[str, object],
+    manifest: Manifest,
+    *,
+    what: str,
+    path: str | os.PathLike[str] | None = None,
+    made_by: str = BY_FEATURES,
 ) -> None:
     """Refuse features, a graph or picks that were made for another data set than the one at hand.
 
@@ -52,6 +60,7 @@ def check_reference(
         manifest: the data set at hand.
         what: what carries the reference, for the message (`"The graph"`).
         path: where it was read from; None for something that was never on disk.
+        made_by: how such a thing is made, for the message.
 
     Raises:
         ManifestError: the digests differ, or the reference has none.
@@ -61,7 +70,7 @@ def check_reference(
     place = "" if path is None else f" in {os.fspath(path)}"
     raise ManifestError(
         f"{what}{place} indexes {_describe(reference)}, but the data set at hand is {_describe(manifest.reference())}",
-        "Make it again from the data set at hand (`pal embed`, then `pal graph knn`), "
+        f"Make it again from the data set at hand ({made_by}), "
         "or load the data set, split, subset and seed that it was made from",
     )
 

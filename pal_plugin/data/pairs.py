@@ -17,7 +17,7 @@ from pal_plugin.data.augment import Draws
 from pal_plugin.data.dataset import ImageDataset
 from pal_plugin.data.draws import POSITIVE, uniforms
 from pal_plugin.data.lazy import LazyImages
-from pal_plugin.data.manifest import check_reference
+from pal_plugin.data.manifest import BY_FEATURES, check_reference
 from pal_plugin.data.policy import Policy
 from pal_plugin.data.sampler import Request
 from pal_plugin.data.workers import carries_errors
@@ -163,7 +163,14 @@ def _check_views(views: Sequence[Policy], needed: int) -> None:
         )
 
 
-def check_indexes(graph: SimilarityGraph | Relations, dataset: ImageDataset, what: str, *, stacklevel: int) -> None:
+def check_indexes(
+    graph: SimilarityGraph | Relations,
+    dataset: ImageDataset,
+    what: str,
+    *,
+    stacklevel: int,
+    made_by: str = BY_FEATURES,
+) -> None:
     """Check that a graph, or the relations of one, was built from `dataset`; warn where it does not say.
 
     Args:
@@ -171,16 +178,17 @@ def check_indexes(graph: SimilarityGraph | Relations, dataset: ImageDataset, wha
         dataset: the images at hand.
         what: the graph's name in messages.
         stacklevel: of the warning, as `warnings.warn` counts it here.
+        made_by: how such a graph is made, for the messages.
 
     Raises:
         ManifestError: it was not.
     """
     if graph.manifest is not None:
-        check_reference(graph.manifest, dataset.manifest, what=what)
+        check_reference(graph.manifest, dataset.manifest, what=what, made_by=made_by)
     elif graph.num_nodes != len(dataset):
         raise ManifestError(
             f"{what} has {graph.num_nodes} nodes, but {dataset.name}/{dataset.split} has {len(dataset)} samples",
-            "Build the graph from the data set at hand: `pal embed`, then `pal graph knn`",
+            f"Build the graph from the data set at hand: {made_by}",
         )
     else:
         warnings.warn(

@@ -19,7 +19,7 @@ from torchvision.datasets import CIFAR10, CIFAR100
 
 from pal_plugin.data.draws import POSITIVE, uniforms
 from pal_plugin.data.lazy import FileImages
-from pal_plugin.data.manifest import Manifest, check_reference
+from pal_plugin.data.manifest import BY_FEATURES, Manifest, check_reference
 from pal_plugin.data.related import PairComposition, RelatedSampler
 from pal_plugin.data.sampler import Request
 from pal_plugin.errors import ConfigError, ManifestError
@@ -160,14 +160,15 @@ def _prepare_datasets(original: Callable[..., Any], *arguments: Any, **keywords:
 
 def _check_graph(graph: SimilarityGraph, dataset: Any, path: Path) -> None:
     """Refuse a graph of another data set; one that cannot be told is only counted, with a warning."""
+    made_by = BY_FEATURES if _Wrapped.related_share is None else "`pal graph pairs`"
     if graph.num_nodes != len(dataset):
         raise ManifestError(
             f"The graph in {path} has {graph.num_nodes} nodes, the data set {len(dataset)} images",
-            "Build the graph from this data set with `pal graph knn`",
+            f"Build the graph from this data set: {made_by}",
         )
     manifest = _manifest(dataset)
     if graph.manifest is not None and manifest is not None:
-        check_reference(graph.manifest, manifest, what="The graph", path=path)
+        check_reference(graph.manifest, manifest, what="The graph", path=path, made_by=made_by)
     else:
         warnings.warn(
             f"Only the number of its nodes says that the graph in {path} is one of this data set; it is taken to be, "

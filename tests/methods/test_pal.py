@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pal_plugin.data import ImageDataset, PairComposition, Policy, pair_loader
+from pal_plugin.data import ImageDataset, PairComposition, Policy, Request, pair_loader
 from pal_plugin.errors import ConfigError
 from pal_plugin.graph import SimilarityGraph
 from pal_plugin.graph.relations import Cliques, Edges, Relations, relations
@@ -133,6 +134,61 @@ def test_importance_weights(name: str, digits: ImageDataset, make: Make) -> None
     assert torch.isfinite(weighted)
     assert not torch.isclose(loss, weighted)
     assert all(torch.isfinite(gradient).all() for gradient in gradients.values())
+
+
+@BOTH
+@pytest.mark.filterwarnings("ignore:The graph of relations does not say")
+def test_importance_makes_the_mean_over_batches_the_loss_of_the_whole_data_set(
+    known: Relations, digits: ImageDataset, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Value and gradient, through training step and loader: exactly over all batches, and over those of many epochs.
+
+    The networks are linear, so that an image has one embedding, whatever the batch. Epochs are independent, the batches
+    of one are not: the standard error is that of the epochs' means.
+    """
+    alpha, dataset = 0.7, digits.subset(6, 0)
+    settings = {"graph_alpha": alpha, "related_share": 0.5, "importance": True, "mu": 1e9}
+    module = make("pal_spectral", method_kwargs=settings)
+    options: dict[str, Any] = {"batch_size": 7, "seed": 0, "pair_batch": True}
+    policies = [Policy(crop_size=8, num_crops=2)]  # no augmentation
+    loader: Any = pair_loader(dataset, policies, **options, relations=known, related_share=0.5)
+    composition = loader.batch_sampler.composition
+    module.relate(known, composition)
+    torch.manual_seed(0)
+    module.backbone = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 8 * 8, 4))
+    module.projector = torch.nn.Linear(4, 3, bias=False)
+    module.classifier = torch.nn.Linear(4, 10)
+    logged: list[dict[str, Tensor]] = []
+    monkeypatch.setattr(module, "log_dict", lambda metrics, **_: logged.append(metrics))
+
+    @functools.cache
+    def found(samples: tuple[int, ...]) -> Tensor:
+        batch = loader.dataset.__getitems__(Request(0, np.array(samples)))
+        gradient = torch.autograd.grad(module.training_step(batch, 0), module.projector.weight)[0]
+        return torch.cat([logged[-1]["graph_loss"].detach()[None], gradient.flatten()]).double()
+
+    weight = module.projector.weight.detach().double().requires_grad_()
+    _, (images, _), _ = loader.dataset.__getitems__(Request(0, np.arange(6)))
+    rows = (module.backbone(images).detach().double() @ weight.T).repeat(2, 1)
+    graph, inner = looped(known, torch.arange(6), 2, alpha).fill_diagonal_(0), rows @ rows.T
+    whole = -2 * (graph * inner).sum() / graph.sum() + inner[~torch.eye(12, dtype=torch.bool)].square().mean()
+    whole.backward()
+    assert weight.grad is not None
+    expected = torch.cat([whole.detach()[None], weight.grad.flatten()])
+
+    assert (composition.uniform, composition.pairs) == (3, 2)
+    pairs = known.pairs(np.arange(known.num_pairs)).tolist()
+    every = itertools.product(itertools.combinations(range(6), 3), itertools.combinations(pairs, 2))
+    mean = torch.stack([found(tuple(sorted([*samples, *one, *other]))) for samples, (one, other) in every]).mean(0)
+    torch.testing.assert_close(mean, expected, rtol=1e-4, atol=1e-5)
+
+    means = []
+    for epoch in range(1500):
+        loader.batch_sampler.set_epoch(epoch)
+        means.append(torch.stack([found(tuple(sorted(r.indices.tolist()))) for r in loader.batch_sampler]).mean(0))
+    error = torch.stack(means).std(0) / len(means) ** 0.5
+    assert ((torch.stack(means).mean(0) - expected).abs() < 4 * error).all()
+    assert error.norm() < 0.02 * expected.norm()
 
 
 def test_spectral_rows_are_cut_to_their_length(make: Make, digits: ImageDataset) -> None:

@@ -132,12 +132,21 @@ class GraphLoss(nn.Module):
             composition: how the loader composes its batches along them; None where it does not.
 
         Raises:
-            ConfigError: importance weights, and nothing that they could correct for.
+            ConfigError: importance weights, and nothing that they could correct for; or α = 1, and batches that may
+                hold no image with a related one: nothing would have a positive there.
         """
         if self.settings.importance and composition is None:
             raise ConfigError(
                 "method_kwargs.importance corrects for batches composed along relations, and these are not",
                 "Set method_kwargs.importance=false",
+            )
+        if self.settings.graph_alpha == 1 and composition is None and not relations.known.all():
+            unknown = relations.num_nodes - int(relations.known.sum())
+            raise ConfigError(
+                f"method_kwargs.graph_alpha=1 learns from known relations alone, {unknown} of {relations.num_nodes} "
+                "images have none, and no share of a batch is composed along them: in a batch of such images there "
+                "would be nothing to learn from",
+                "Set method_kwargs.graph_alpha below 1, or method_kwargs.related_share above 0",
             )
         self._known = KnownRelations(relations, alpha=self.settings.graph_alpha, views=self.num_crops)
         self._composition = composition

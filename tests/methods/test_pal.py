@@ -239,6 +239,17 @@ def test_a_step_before_anything_is_known(make: Make, digits: ImageDataset) -> No
         module.training_step(next(iter(loader)), 0)
 
 
+@pytest.mark.parametrize("known", [Cliques([0, 0, 1]), Cliques([0, 1, 2])], ids=["some", "none"])
+def test_nothing_but_relations_and_batches_that_may_hold_none(known: Relations, make: Make) -> None:
+    module = make("pal_simclr", method_kwargs={"graph_alpha": 1.0, "related_share": 0.0})
+    with pytest.raises(ConfigError, match=r"graph_alpha=1 .* of 3 images have none.*graph_alpha.*related_share"):
+        module.relate(known, None)
+    module.relate(Cliques([0, 0, 0]), None)  # every image is known: there always is something to learn from
+    if known.num_pairs:
+        module.relate(known, PairComposition(known, 4, 0.5))
+    make("pal_simclr", method_kwargs={"graph_alpha": 0.9, "related_share": 0.0}).relate(known, None)
+
+
 def test_names() -> None:
     names = set(method_names())
     assert {f"pal_{name}" for name in NAMES} <= names

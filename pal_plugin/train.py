@@ -73,7 +73,7 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     identity: dict[str, Any] = {
         "config": plain(cfg),
         "dataset": dataset.manifest.digest,
-        "graph": None if data.graph is None else data.graph.digest + (" closed" if data.graph.transitive else ""),
+        "graph": None if data.graph is None else data.graph.digest,
     }
     resume = checkpoint_to_resume(cfg, identity, folder)
     if resume is not None:

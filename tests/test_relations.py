@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from omegaconf import DictConfig
 
 from pal_plugin.data import load_digits
@@ -155,6 +156,8 @@ def test_a_transitive_graph_is_another_run_than_its_edges(tmp_path: Path) -> Non
     path = ["graph=file", f"graph.path={tmp_path / 'graph'}"]
     digits_graph(tmp_path / "graph", range(20), range(1, 21))
     train(small("pal_simclr", tmp_path, *path))
+    digest = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)["graph"]
+    assert digest == SimilarityGraph.load(tmp_path / "graph").digest
     last = f"resume={tmp_path / 'run' / 'last.ckpt'}"
     assert train(small("pal_simclr", tmp_path, *path, last))["steps"] == 5  # nothing left to do
     (tmp_path / "graph").rename(tmp_path / "closed")

@@ -12,7 +12,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from pal_plugin.io import write_torch
-from pal_plugin.relations import KNOWN_IMAGES
+from pal_plugin.relations import figures
 
 LAST = "last.ckpt"
 WITHOUT_EDGES = "anchors_without_edges"
@@ -106,11 +106,11 @@ class GraphFigures(Callback):
         if data.graph is None or data.graph is self._logged:
             return
         self._logged = data.graph
-        figures = {WITHOUT_EDGES: data.without_edges}
+        found = {WITHOUT_EDGES: data.without_edges}
         if data.relations is not None:
-            figures = {KNOWN_IMAGES: int(data.relations.known.sum())}
+            found = figures(data.graph, data.relations)
         for logger in trainer.loggers:
-            logger.log_metrics(figures, step=trainer.global_step)
+            logger.log_metrics(found, step=trainer.global_step)
 
 
 class OracleEdges(Callback):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,12 @@ from omegaconf import DictConfig
 
 from pal_plugin.errors import ConfigError, GraphError
 from pal_plugin.graph import SimilarityGraph
-from pal_plugin.graph.relations import Cliques, Relations
+from pal_plugin.graph.relations import Cliques, Edges, Relations
 
-KNOWN_IMAGES = "known_images"
+KNOWN_IMAGES = "known_images"  # that are known to be related to another one
+ASKED_IMAGES = "asked_images"  # that an oracle of labels was asked about: some may have no other of their class there
 OF_LABELS = ("oracle", "labels")  # builders whose components are classes, of any size
+OF_FEATURES = ("knn", "radius")  # builders whose edges nobody has vouched for
 
 
 def check_method(method: Any, cfg: DictConfig) -> None:
@@ -53,22 +56,51 @@ def share_of_batches(relations: Relations, *, alpha: float, share: float, datase
 
 def describe(graph: SimilarityGraph, relations: Relations) -> str:
     """Return in a few words what is known, and from where."""
-    size, builder = graph.num_nodes, graph.builder
+    size, builder, known = graph.num_nodes, graph.builder, int(relations.known.sum())
     if builder.get("name") == "oracle":
         told = builder["parameters"]
         wrong = f", {100 * told['noise']:g} % of whose answers are wrong" if told["noise"] else ""
-        share = f"{100 * told['relations']:g} % of all pairs ({told['images']} of {size} images)"
+        asked = f"{told['images']} of {size} images asked about, {known} of them related to another"
+        share = f"{100 * told['relations']:g} % of all pairs ({asked})"
         return f"known relations of {share} from an oracle of labels{wrong}"
     closed = ", closed under transitivity" if isinstance(relations, Cliques) else ""
-    pairs = f"{relations.num_pairs} pair(s) known to be related among {relations.known.sum()} of {size} images"
+    kind = "of neighbours" if _of_features(builder) else "known to be related"
+    pairs = f"{relations.num_pairs} pair(s) {kind} among {known} of {size} images"
     return f"{pairs}, from {builder.get('name', 'a graph')}{closed}"
 
 
-def doubts(graph: SimilarityGraph, relations: Relations, *, alpha: float) -> list[str]:
-    """Return what speaks against a graph's having the effect that it was meant to have, a line each."""
+def figures(graph: SimilarityGraph, relations: Relations) -> dict[str, int]:
+    """Return what a run's metrics and loggers have of its graph, by name."""
+    found = {KNOWN_IMAGES: int(relations.known.sum())}
+    if graph.builder.get("name") == "oracle":
+        found[ASKED_IMAGES] = graph.builder["parameters"]["images"]
+    return found
+
+
+def doubts(graph: SimilarityGraph, relations: Relations, *, alpha: float, share: float, batch_size: int) -> list[str]:
+    """Return what speaks against a graph's having the effect that it was meant to have, a line each.
+
+    Args:
+        graph: what is known.
+        relations: its relations.
+        alpha: the weight of these in the loss.
+        share: the share of a batch that is to be composed along them.
+        batch_size: of all ranks together.
+    """
     found = []
     if alpha == 0:
         found.append("method_kwargs.graph_alpha=0: the known relations compose the batches and count for nothing else")
+    wanted, there = round(share * batch_size / 2), relations.num_pairs  # as PairComposition has it
+    if wanted > there:
+        found.append(
+            f"method_kwargs.related_share={share:g} of a batch of {batch_size} is {wanted} related pairs, and there "
+            f"are {there}: every batch holds them all, a share of {2 * there / batch_size:.2g}"
+        )
+    if isinstance(relations, Edges) and relations.one_way:
+        found.append(
+            f"{relations.one_way} of the graph's {relations.num_pairs} pairs have an edge in one direction only: a "
+            "relation is an unordered pair, so that they count as the others do"
+        )
     unrelated = int((graph.weights < 0).sum())
     if unrelated:
         found.append(f"edges of the graph that say “not related” ({unrelated}) only serve to find contradictions")
@@ -80,3 +112,8 @@ def doubts(graph: SimilarityGraph, relations: Relations, *, alpha: float) -> lis
                 "one kind, a pair is wrong, or related is no equivalence here (transitive=true)"
             )
     return found
+
+
+def _of_features(builder: Mapping[str, Any]) -> bool:
+    """Return whether a graph's edges, or some of those that it was made from, are of neighbours in a feature space."""
+    return builder.get("name") in OF_FEATURES or any(map(_of_features, builder.get("parents", ())))

@@ -16,6 +16,7 @@ from lightning.pytorch import Trainer, seed_everything
 from lightning.pytorch.callbacks import LearningRateMonitor, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger
 from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
 
 from pal_plugin.callbacks import (
@@ -37,7 +38,7 @@ from pal_plugin.host.config import plain
 from pal_plugin.io import write_json, write_torch
 from pal_plugin.methods import find_method
 from pal_plugin.precision import fast_bfloat16
-from pal_plugin.relations import KNOWN_IMAGES, check_method, describe, doubts, share_of_batches
+from pal_plugin.relations import check_method, describe, doubts, figures, share_of_batches
 from pal_plugin.resume import checkpoint_to_resume, run_folder
 from pal_plugin.values import check_values
 
@@ -81,6 +82,8 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     seed_everything(cfg.seed, verbose=False)  # what embedding drew, and whether it was in the cache, must not matter
     trainer = make_trainer(cfg, identity, folder, validate=data.validation is not None, refresh_every=every)
     _say_what(cfg, data, folder, resume)
+    for doubt in _doubts(cfg, data, module, trainer.world_size):
+        _say(doubt)
     try:
         trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
     except SystemExit as stop:  # what Lightning makes of Ctrl-C
@@ -188,15 +191,25 @@ def _data(cfg: DictConfig, dataset: ImageDataset, module: Any) -> PairData:
         )
     validation, reason = validation_images(cfg, dataset)
     if reason:
-        print(f"pal train: no validation: {reason}", file=sys.stderr)
+        _say(f"no validation: {reason}")
     share = module.settings.related_share if module.wants_relations else None
     data = PairData(cfg, dataset, graph, validation, pair_batch=pair_batch, related_share=share)
-    if data.graph is not None and data.relations is not None and share is not None:
+    if data.relations is not None and share is not None:
         alpha = module.settings.graph_alpha
         data.related_share = share_of_batches(data.relations, alpha=alpha, share=share, dataset=dataset.name)
-        for doubt in doubts(data.graph, data.relations, alpha=alpha):
-            print(f"pal train: {doubt}", file=sys.stderr)
     return data
+
+
+def _doubts(cfg: DictConfig, data: PairData, module: Any, world_size: int) -> list[str]:
+    if data.graph is None or data.relations is None:
+        return []
+    return doubts(
+        data.graph,
+        data.relations,
+        alpha=module.settings.graph_alpha,
+        share=data.related_share or 0.0,
+        batch_size=cfg.optimizer.batch_size * world_size,
+    )
 
 
 def _check_device(cfg: DictConfig) -> None:
@@ -254,8 +267,13 @@ def _say_what(cfg: DictConfig, data: PairData, folder: Path, resume: Path | None
         pairs = describe(data.graph, data.relations)
     where = f"into {folder}" + ("" if resume is None else f", going on from epoch {data.cursor[0] + 1}")
     chosen = f"profile {cfg.profile} (or profile=debug|smoke|cpu|paper)"
-    line = f"pal train: {chosen}: {cfg.method} on {images}, {pairs}, {cfg.max_epochs} epochs, {where}"
-    print(line, file=sys.stderr, flush=True)
+    _say(f"{chosen}: {cfg.method} on {images}, {pairs}, {cfg.max_epochs} epochs, {where}")
+
+
+@rank_zero_only
+def _say(line: str) -> None:
+    """Say something once, however many processes train."""
+    print(f"pal train: {line}", file=sys.stderr, flush=True)
 
 
 def _final_metrics(trainer: Trainer, data: PairData, wall: float) -> dict[str, Any]:
@@ -265,7 +283,7 @@ def _final_metrics(trainer: Trainer, data: PairData, wall: float) -> dict[str, A
         values = {key: value for key, value in values.items() if not key.startswith(OF_LABELS)}
     finite = {key: value if math.isfinite(value) else None for key, value in values.items()}
     graph = {} if data.graph is None else {WITHOUT_EDGES: data.without_edges}
-    if data.relations is not None:
-        graph = {KNOWN_IMAGES: int(data.relations.known.sum())}
+    if data.graph is not None and data.relations is not None:
+        graph = figures(data.graph, data.relations)
     steps = {"epochs": trainer.current_epoch, "steps": trainer.global_step}
     return {**finite, **graph, **steps, "wall_s": round(wall, 2)}

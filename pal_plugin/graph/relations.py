@@ -133,11 +133,15 @@ class Cliques(Relations):
 class Edges(Relations):
     """The pairs that an edge of positive weight joins, in one direction or both.
 
+    A relation is an unordered pair: an edge in one direction only, as most graphs of neighbours have some, relates both
+    of its ends all the same.
+
     Args:
         graph: N nodes; its edges need not be symmetric, and self edges are no pairs.
 
     Attributes:
         graph: the same.
+        one_way: how many of the pairs an edge joins in one direction only.
 
     Raises:
         GraphError: an edge says that two samples are related and its reverse that they are not.
@@ -148,7 +152,8 @@ class Edges(Relations):
         size = graph.num_nodes
         sources, targets = graph.sources, graph.indices.astype(np.int64)
         keys = unordered(sources, targets, size)
-        self._keys = np.unique(keys[(graph.weights > 0) & (sources != targets)])
+        self._keys, directions = np.unique(keys[(graph.weights > 0) & (sources != targets)], return_counts=True)
+        self.one_way = int((directions == 1).sum())
         against = np.intersect1d(self._keys, keys[graph.weights < 0])
         if against.size:
             raise GraphError(
@@ -173,7 +178,8 @@ class Edges(Relations):
 def relations(graph: SimilarityGraph) -> Relations:
     """Return the pairs that a graph says are related: those of its closure if it is `transitive`, else of its edges.
 
-    Edges of negative weight only serve to find contradictions.
+    Pairs are unordered: which way an edge goes does not matter, nor whether there is one back. Edges of negative weight
+    only serve to find contradictions.
 
     Raises:
         GraphError: an edge says that two samples are unrelated, and others, together or in the other direction, that

@@ -14,8 +14,9 @@ class KnownRelations:
     """Makes the batch graph (1 − α)·G_ssl + α·G_sup of PAL (arXiv 2303.15256, section 3) from a data set's relations.
 
     G_ssl connects the rows that show one sample; G_sup those whose samples are known to be related, the rows of one
-    sample that has a known relation included. Rows of other samples are zero in G_sup. A related pair counts 1, however
-    much its edge weighs; cannot-links have no place in either.
+    sample that has a known relation included. Rows of other samples are zero in G_sup. A relation is an unordered pair:
+    G_sup is symmetric, and an edge relates both its ends whether or not there is one back. A related pair counts 1,
+    however much its edge weighs; cannot-links have no place in either.
 
     Args:
         relations: the known ones of the data set.

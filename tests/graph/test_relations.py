@@ -54,6 +54,7 @@ def test_edges(made):
     assert isinstance(found, Edges)
     assert found.graph is graph
     check(found, size, {(min(pair), max(pair)) for pair in edges if pair[0] != pair[1]})
+    assert found.one_way == sum((j, i) not in edges for i, j in edges)
 
 
 def test_edges_of_weight_zero_or_less_are_no_pairs():

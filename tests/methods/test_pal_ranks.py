@@ -14,6 +14,7 @@ import torch
 from omegaconf import OmegaConf
 
 SCRIPT = Path(__file__).with_name("pal_process.py")
+SAID = Path(__file__).with_name("said_process.py")
 Make = Callable[..., Any]
 
 
@@ -58,3 +59,26 @@ def test_two_ranks_are_one_process(
     for name in alone["state_dict"]:
         assert torch.equal(first["state_dict"][name], second["state_dict"][name]), name
     torch.testing.assert_close(first["state_dict"], alone["state_dict"], rtol=1e-4, atol=2e-6)
+
+
+@pytest.mark.slow
+def test_a_run_of_two_ranks_says_what_it_is_once(processes: ForkServerContext, tmp_path: Path) -> None:
+    """Of the share it is the batch of both that counts: its 6 pairs cannot be had, the 3 of a rank's could."""
+    settings = ["graph.relations=0.01", "method_kwargs.graph_alpha=0", "method_kwargs.related_share=0.75"]
+    heads = ["method_kwargs.proj_hidden_dim=16", "method_kwargs.proj_output_dim=8"]
+    size = ["data.subset=64", "optimizer.batch_size=8", "max_epochs=1", "validation.enabled=false"]
+    overrides = ["profile=debug", "devices=2", "strategy=ddp", "accelerator=cpu", *size, *heads, *settings]
+    shared = {"overrides": overrides, "port": free_port(), "out": str(tmp_path)}
+    ranks = [processes.Process(target=runpy.run_path, args=(str(SAID), {"ARGS": shared | {"rank": r}})) for r in (0, 1)]
+    for process in ranks:
+        process.start()
+    for process in ranks:
+        process.join(120)
+        if process.is_alive():
+            process.kill()
+    assert [process.exitcode for process in ranks] == [0, 0]
+    first, second = ((tmp_path / f"said.{rank}").read_text(encoding="utf-8") for rank in (0, 1))
+    assert first.count("known relations of 1 % of all pairs (6 of 64 images asked about") == 1
+    assert first.count("graph_alpha=0: the known relations compose the batches and count for nothing else") == 1
+    assert first.count("related_share=0.75 of a batch of 16 is 6 related pairs, and there are 4") == 1
+    assert "pal train:" not in second

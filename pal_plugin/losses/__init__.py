@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pal_plugin.losses.barlow import graph_barlow_loss
-from pal_plugin.losses.batch_graph import BatchGraph, DenseGraph, SparseGraph
+from pal_plugin.losses.batch_graph import BatchGraph
 from pal_plugin.losses.blocks import BlockGraph, augmentation_graph
 from pal_plugin.losses.byol import graph_byol_loss
 from pal_plugin.losses.closed_form import KernelEmbedding, spectral_embedding
 from pal_plugin.losses.combine import as_batch_graph, interpolate
 from pal_plugin.losses.gather import gather_samples, gather_views
 from pal_plugin.losses.importance import PairImportance
+from pal_plugin.losses.matrices import DenseGraph, SparseGraph
 from pal_plugin.losses.simclr import graph_simclr_loss
 from pal_plugin.losses.spectral import graph_spectral_loss
 from pal_plugin.losses.vicreg import graph_vic2_loss, graph_vicreg_loss

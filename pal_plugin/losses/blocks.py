@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from pal_plugin.errors import LossError
-from pal_plugin.losses.batch_graph import BatchGraph, DenseGraph, SparseGraph
+from pal_plugin.losses.batch_graph import BatchGraph
+from pal_plugin.losses.matrices import DenseGraph, SparseGraph
 
 
 @dataclass(frozen=True, eq=False)

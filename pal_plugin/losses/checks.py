@@ -63,8 +63,12 @@ def check_edges(total: Tensor, which: str = "") -> Tensor:
     """Return the sum of a graph's weights.
 
     Raises:
-        LossError: it is zero.
+        LossError: it is zero, or too large for the embeddings' type.
     """
+    if not total.isfinite():
+        raise LossError(
+            f"The weights of the batch's graph add up to {float(total)} in {total.dtype}", "Scale the graph down"
+        )
     if total == 0:
         raise LossError(
             f"The batch's graph has no edges{which}",

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from pal_plugin.errors import LossError
-from pal_plugin.losses.batch_graph import BatchGraph, DenseGraph, SparseGraph
+from pal_plugin.losses.batch_graph import BatchGraph
 from pal_plugin.losses.blocks import BlockGraph
+from pal_plugin.losses.matrices import DenseGraph, SparseGraph
 
 
 def as_batch_graph(graph: Tensor | BatchGraph) -> BatchGraph:
@@ -17,10 +18,14 @@ def as_batch_graph(graph: Tensor | BatchGraph) -> BatchGraph:
         graph: (M, M) of any real type or bool, dense or torch sparse (COO, CSR), or a `BatchGraph`.
 
     Raises:
-        LossError: the tensor is not a square matrix of finite real numbers.
+        LossError: it is neither, or not a square matrix of finite real numbers.
     """
     if isinstance(graph, BatchGraph):
         return graph
+    if not isinstance(graph, Tensor):
+        raise LossError(
+            f"A batch graph is a {type(graph).__name__}", "Pass a torch tensor, dense or sparse, or a BatchGraph"
+        )
     return DenseGraph(graph) if graph.layout is torch.strided else SparseGraph(graph)
 
 
@@ -38,9 +43,9 @@ def interpolate(ssl: Tensor | BatchGraph, sup: Tensor | BatchGraph, alpha: float
     Raises:
         LossError: alpha outside [0, 1], or graphs of different sizes.
     """
-    if not 0 <= alpha <= 1:
+    if not isinstance(alpha, (int, float)) or not 0 <= alpha <= 1:
         raise LossError(
-            f"alpha is {alpha}, outside [0, 1]", "Choose a number from 0, self-supervised, to 1, supervised"
+            f"alpha is {alpha!r}, outside [0, 1]", "Choose a number from 0, self-supervised, to 1, supervised"
         )
     first, second = as_batch_graph(ssl), as_batch_graph(sup)
     if first.shape != second.shape:

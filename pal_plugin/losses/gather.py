@@ -30,10 +30,11 @@ def gather_views(z: Tensor, views: int) -> Tensor:
     Raises:
         LossError: the views do not divide the rows, or z is not a matrix of floating-point numbers.
     """
+    z = full_precision(z)
     check_views(z.shape[0], views, 1, "gathered")
     if _world_size() == 1:
         return z
-    gathered: Tensor = _GatherRows.apply(_by_sample(full_precision(z), views))
+    gathered: Tensor = _GatherRows.apply(_by_sample(z, views))
     return _by_view(gathered)
 
 

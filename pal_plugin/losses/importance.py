@@ -7,7 +7,8 @@ from typing import NamedTuple
 from torch import Tensor
 
 from pal_plugin.errors import LossError
-from pal_plugin.losses.batch_graph import BatchGraph, DenseGraph
+from pal_plugin.losses.batch_graph import BatchGraph
+from pal_plugin.losses.matrices import DenseGraph
 
 
 class PairImportance(NamedTuple):

@@ -34,6 +34,9 @@ def graph_vicreg_loss(
     Invariance is Σ_ij G_ij‖z_i − z_j‖² / (D·Σ_ij G_ij). Variance and covariance are those of each view, summed over
     views: mean_d max(0, 1 − √(Var_d + 1e-4)) and Σ_{d≠e} Cov_de² / D.
 
+    Invariance is a difference of sums of squares: where related rows are a thousand times nearer to each other than
+    the batch is wide, float32 leaves nothing of it.
+
     Args:
         z: (M, D) embeddings, M = views × batch, view-major.
         graph: (M, M), weights ≥ 0; its diagonal is not used.

@@ -49,6 +49,15 @@ def test_shapes_and_types(name: str) -> None:
         loss(Z.view(3, 2, 3), GRAPH)
     with pytest.raises(LossError, match="NaN"):
         loss(Z, torch.full((6, 6), torch.nan))
+    with pytest.raises(LossError, match="ndarray"):
+        loss(Z, torch.ones(6, 6).numpy())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("weight", [3e38, 1e300])
+@pytest.mark.parametrize("name", ON_POSITIVES)
+def test_weights_whose_sum_is_too_large(name: str, weight: float) -> None:
+    with pytest.raises(LossError, match="add up to inf"):
+        LOSSES[name](Z, torch.full((6, 6), weight, dtype=torch.float64))
 
 
 @pytest.mark.parametrize("name", ON_POSITIVES)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable
-from multiprocessing.context import ForkServerContext
 from typing import Any
 
 import pytest
@@ -72,11 +70,3 @@ def small_config(method: str, **overrides: Any) -> DictConfig:
 @pytest.fixture
 def make_config() -> Callable[..., DictConfig]:
     return small_config
-
-
-@pytest.fixture(scope="session")
-def processes() -> ForkServerContext:
-    """A forkserver that has imported torch, Lightning and solo-learn once: a process then starts in a second."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["pal_plugin.train"])
-    return context

@@ -3,7 +3,6 @@
 `ARGS`: rank, port, method, cfg (plain containers), out. Rank 0 writes `{"state_dict", "gradients"}` to `out`.
 """
 
-import os
 from typing import Any
 
 import torch
@@ -19,14 +18,6 @@ from pal_plugin.methods import find_method
 ARGS: dict[str, Any] = globals()["ARGS"]
 
 rank = ARGS["rank"]
-os.environ |= {
-    "MASTER_ADDR": "127.0.0.1",
-    "MASTER_PORT": str(ARGS["port"]),
-    "WORLD_SIZE": "2",
-    "NODE_RANK": "0",
-    "LOCAL_RANK": str(rank),
-    "RANK": str(rank),
-}
 torch.manual_seed(0)
 module = find_method(ARGS["method"])(parse_cfg(OmegaConf.create(ARGS["cfg"])))
 policies = [Policy(crop_size=8, num_crops=2)]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable
-from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
@@ -121,11 +119,3 @@ def make_config() -> Callable[..., DictConfig]:
 def train_two_epochs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Trainer]:
     monkeypatch.chdir(tmp_path)  # main's all4one writes into the working folder
     return fit
-
-
-@pytest.fixture(scope="session")
-def processes() -> ForkServerContext:
-    """A forkserver that has imported torch, Lightning and solo-learn once: a process then starts in a second."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["pal_plugin.train"])
-    return context

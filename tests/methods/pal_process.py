@@ -3,7 +3,6 @@
 `ARGS`: rank, world, port, method, cfg (plain containers), closed, out. Writes `{"state_dict", "edges"}` to `out.rank`.
 """
 
-import os
 from typing import Any
 
 import torch
@@ -21,15 +20,6 @@ from pal_plugin.oracle import oracle_graph
 ARGS: dict[str, Any] = globals()["ARGS"]
 
 rank, world = ARGS["rank"], ARGS["world"]
-if world > 1:
-    os.environ |= {
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(ARGS["port"]),
-        "WORLD_SIZE": str(world),
-        "NODE_RANK": "0",
-        "LOCAL_RANK": str(rank),
-        "RANK": str(rank),
-    }
 torch.manual_seed(0)
 module = find_method(ARGS["method"])(parse_cfg(OmegaConf.create(ARGS["cfg"])))
 # BatchNorm's statistics are of a rank's own rows: networks without it are the same on any number of ranks

@@ -17,15 +17,7 @@ from pal_plugin.launch import compose
 ARGS: dict[str, Any] = globals()["ARGS"]
 
 rank = ARGS["rank"]
-os.environ |= {
-    "MASTER_ADDR": "127.0.0.1",
-    "MASTER_PORT": str(ARGS["port"]),
-    "WORLD_SIZE": "2",
-    "NODE_RANK": "0",
-    "LOCAL_RANK": str(rank),
-    "RANK": str(rank),
-    "PAL_CACHE": f"{ARGS['out']}/cache.{rank}",
-}
+os.environ["PAL_CACHE"] = f"{ARGS['out']}/cache.{rank}"
 graphs: list[str] = []
 statistics: list[torch.Tensor] = []
 loader, refresh = PairData.train_dataloader, PairData.refresh

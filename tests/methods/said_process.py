@@ -14,14 +14,6 @@ from pal_plugin.train import train
 ARGS: dict[str, Any] = globals()["ARGS"]
 
 rank = ARGS["rank"]
-os.environ |= {
-    "MASTER_ADDR": "127.0.0.1",
-    "MASTER_PORT": str(ARGS["port"]),
-    "WORLD_SIZE": "2",
-    "NODE_RANK": "0",
-    "LOCAL_RANK": str(rank),
-    "RANK": str(rank),
-    "PAL_CACHE": f"{ARGS['out']}/cache.{rank}",
-}
+os.environ["PAL_CACHE"] = f"{ARGS['out']}/cache.{rank}"
 with Path(f"{ARGS['out']}/said.{rank}").open("w", encoding="utf-8") as file, contextlib.redirect_stderr(file):
     train(compose("pal_simclr", [*ARGS["overrides"], f"run_dir={ARGS['out']}/run.{rank}"]))

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import runpy
-import socket
 from collections.abc import Callable
-from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +13,7 @@ from omegaconf import OmegaConf
 SCRIPT = Path(__file__).with_name("pal_process.py")
 SAID = Path(__file__).with_name("said_process.py")
 Make = Callable[..., Any]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+RunRanks = Callable[..., list[int | None]]
 
 
 @pytest.mark.slow
@@ -35,25 +26,20 @@ def free_port() -> int:
     ],
 )
 def test_two_ranks_are_one_process(
-    method: str, closed: bool, importance: bool, make_config: Make, processes: ForkServerContext, tmp_path: Path
+    method: str,
+    closed: bool,
+    importance: bool,
+    make_config: Make,
+    run_ranks: RunRanks,
+    tmp_path: Path,
 ) -> None:
-    ranks = []
     for world in (1, 2):
         # of all ranks together the batch is the same, and so is the learning rate
         overrides = {"devices": world, "optimizer": {"batch_size": 16 // world, "lr": 0.5}}
         method_kwargs = {"graph_alpha": 0.7, "related_share": 0.5, "importance": importance}
         cfg = OmegaConf.to_container(make_config(method, method_kwargs=method_kwargs, **overrides))
-        shared = {"method": method, "cfg": cfg, "closed": closed, "world": world, "port": free_port()}
-        for rank in range(world):
-            arguments = shared | {"rank": rank, "out": str(tmp_path / f"of{world}")}
-            ranks.append(processes.Process(target=runpy.run_path, args=(str(SCRIPT), {"ARGS": arguments})))
-    for process in ranks:
-        process.start()
-    for process in ranks:
-        process.join(120)
-        if process.is_alive():
-            process.kill()
-    assert [process.exitcode for process in ranks] == [0, 0, 0]
+        arguments = {"method": method, "cfg": cfg, "closed": closed, "out": str(tmp_path / f"of{world}")}
+        assert run_ranks(SCRIPT, arguments, world) == [0] * world
     alone, first, second = (torch.load(tmp_path / name, weights_only=True) for name in ("of1.0", "of2.0", "of2.1"))
     assert alone["edges"] == first["edges"] == second["edges"] > 0
     for name in alone["state_dict"]:
@@ -62,21 +48,13 @@ def test_two_ranks_are_one_process(
 
 
 @pytest.mark.slow
-def test_a_run_of_two_ranks_says_what_it_is_once(processes: ForkServerContext, tmp_path: Path) -> None:
+def test_a_run_of_two_ranks_says_what_it_is_once(run_ranks: RunRanks, tmp_path: Path) -> None:
     """Of the share it is the batch of both that counts: its 6 pairs cannot be had, the 3 of a rank's could."""
     settings = ["graph.relations=0.01", "method_kwargs.graph_alpha=0", "method_kwargs.related_share=0.75"]
     heads = ["method_kwargs.proj_hidden_dim=16", "method_kwargs.proj_output_dim=8"]
     size = ["data.subset=64", "optimizer.batch_size=8", "max_epochs=1", "validation.enabled=false"]
     overrides = ["profile=debug", "devices=2", "strategy=ddp", "accelerator=cpu", *size, *heads, *settings]
-    shared = {"overrides": overrides, "port": free_port(), "out": str(tmp_path)}
-    ranks = [processes.Process(target=runpy.run_path, args=(str(SAID), {"ARGS": shared | {"rank": r}})) for r in (0, 1)]
-    for process in ranks:
-        process.start()
-    for process in ranks:
-        process.join(120)
-        if process.is_alive():
-            process.kill()
-    assert [process.exitcode for process in ranks] == [0, 0]
+    assert run_ranks(SAID, {"overrides": overrides, "out": str(tmp_path)}) == [0, 0]
     first, second = ((tmp_path / f"said.{rank}").read_text(encoding="utf-8") for rank in (0, 1))
     assert first.count("known relations of 1 % of all pairs (6 of 64 images asked about") == 1
     assert first.count("graph_alpha=0: the known relations compose the batches and count for nothing else") == 1

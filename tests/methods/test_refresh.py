@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import runpy
-import socket
 from collections.abc import Callable
-from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
@@ -131,30 +128,16 @@ def test_the_new_graph_reaches_the_workers(tmp_path: Path) -> None:
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
-def two_processes(context: ForkServerContext, folder: Path, *, fail: bool) -> list[int | None]:
-    """Run two ranks with a refreshed graph; return their exit codes, negative for one that had to be killed."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+def settings(folder: Path, *, fail: bool) -> dict[str, Any]:
+    """What two ranks with a refreshed graph are given."""
     run = [*SMALL, "max_epochs=2", "graph.refresh_every_n_epochs=1", "devices=2", "strategy=ddp"]
-    shared = {"overrides": [*run, "optimizer.batch_size=8"], "port": port, "out": str(folder), "fail": fail}
-    ranks = [
-        context.Process(target=runpy.run_path, args=(str(SCRIPT), {"ARGS": shared | {"rank": rank}})) for rank in (0, 1)
-    ]
-    for process in ranks:
-        process.start()
-    for process in ranks:
-        process.join(120)
-        if process.is_alive():
-            process.kill()
-            process.join()
-    return [process.exitcode for process in ranks]
+    return {"overrides": [*run, "optimizer.batch_size=8"], "out": str(folder), "fail": fail}
 
 
 @pytest.mark.slow
-def test_two_processes_have_one_graph(processes: ForkServerContext, tmp_path: Path) -> None:
+def test_two_processes_have_one_graph(run_ranks: Callable[..., list[int | None]], tmp_path: Path) -> None:
     """Their BatchNorm statistics differ, so each by itself would find other neighbours."""
-    assert two_processes(processes, tmp_path, fail=False) == [0, 0]
+    assert run_ranks(SCRIPT, settings(tmp_path, fail=False)) == [0, 0]
     first, second = (torch.load(tmp_path / f"rank.{rank}", weights_only=True) for rank in (0, 1))
     assert first["graphs"] == second["graphs"]
     assert len(set(first["graphs"])) == 2
@@ -162,9 +145,9 @@ def test_two_processes_have_one_graph(processes: ForkServerContext, tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_where_rank_0_fails_all_stop(processes: ForkServerContext, tmp_path: Path) -> None:
+def test_where_rank_0_fails_all_stop(run_ranks: Callable[..., list[int | None]], tmp_path: Path) -> None:
     """Each with what went wrong: the others would see a collective that breaks or times out otherwise."""
-    assert two_processes(processes, tmp_path, fail=True) == [1, 1]
+    assert run_ranks(SCRIPT, settings(tmp_path, fail=True)) == [1, 1]
     first, second = ((tmp_path / f"error.{rank}").read_text(encoding="utf-8") for rank in (0, 1))
     assert first.startswith("FeatureError: The network gives (")
     assert second.startswith(f"GraphError: Rank 0 could not refresh the graph: {first[:-1]}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
@@ -189,6 +190,7 @@ class GraphLoss(nn.Module):
         probe: Tensor = out["loss"]
         return loss + probe
 
+    @abstractmethod
     def graph_loss(self, out: Outputs, graph: BatchGraph, importance: PairImportance | None) -> Tensor:
         """Return the loss of the batch of all ranks.
 
@@ -197,7 +199,6 @@ class GraphLoss(nn.Module):
             graph: among the rows of the batch of all ranks, view-major.
             importance: the pairs' weights, where the settings ask for them.
         """
-        raise NotImplementedError
 
     def _rows(self, views: list[Tensor]) -> Tensor:
         return gather_views(torch.cat(views), len(views))

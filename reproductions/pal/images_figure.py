@@ -41,6 +41,7 @@ def draw(path: Path, profile: str, cells: Cells) -> None:
     from matplotlib import pyplot as plt
 
     shown = {key: found for key in LABELS if (found := _lines(key, cells))}
+    shown = shown or {"relations": {cell.method: [cell] for cell in cells}}  # nothing was varied
     size = (3.2 * len(shown) + 0.6, 5.4)
     figure, axes = plt.subplots(2, len(shown), figsize=size, sharey="row", squeeze=False, layout="constrained")
     for row, (reading, title) in zip(axes, READINGS.items(), strict=True):

@@ -74,6 +74,7 @@ def test_the_figure_has_a_panel_for_what_was_varied(tmp_path: Path) -> None:
     wide = Image.open(tmp_path / "figure.png").size[0]
     draw(tmp_path / "figure.png", "smoke", {cell: cells[cell] for cell in (CONTROL, OURS)})
     assert 2 * Image.open(tmp_path / "figure.png").size[0] < wide
+    draw(tmp_path / "figure.png", "debug", {OURS: cells[OURS]})  # of one cell, where nothing was varied
     assert _lines("relations", cells) == {"simclr": [PLAIN, OURS]}
     assert _lines("alpha", cells) == {"simclr": [CONTROL, OURS]}
     assert _lines("noise", cells) == {"simclr": [OURS, NOISY]}

@@ -1,0 +1,1 @@
+"""The page on which people answer questions: its server, who may use it, and the pictures it shows."""

@@ -29,6 +29,7 @@ def make_graph(graph: DictConfig, dataset: ImageDataset, *, num_workers: int = 0
     Raises:
         ConfigError: no such builder, or it lacks a setting.
         GraphError: there is no graph at that path, or a builder cannot make one.
+        OracleError, ManifestError: a store of answers cannot be read, contradicts itself, or is of other images.
     """
     if graph.get("path") is not None:
         return SimilarityGraph.load(graph.path)
@@ -119,6 +120,13 @@ def _oracle(graph: DictConfig, dataset: ImageDataset) -> SimilarityGraph:
     return oracle_graph(dataset.labels, graph.relations, noise=graph.noise, seed=graph.seed, manifest=dataset.manifest)
 
 
+def _answers(graph: DictConfig, dataset: ImageDataset) -> SimilarityGraph:
+    from pal_plugin.oracle.store import RelationStore  # brings SQLAlchemy, and few runs read a store
+
+    with RelationStore.open(graph.store, dataset.manifest) as store:
+        return store.graph(graph.policy)
+
+
 def _adjacent(graph: DictConfig, dataset: ImageDataset) -> SimilarityGraph:
     return adjacent_graph(dataset.ids, graph.window, manifest=dataset.manifest)
 
@@ -132,4 +140,5 @@ _OF_DATASETS: Mapping[str, Callable[[DictConfig, ImageDataset], SimilarityGraph]
     "pairs": _pairs,
     "adjacent": _adjacent,
     "oracle": _oracle,
+    "answers": _answers,
 }

@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         _run()
     except (HydraException, OmegaConfBaseException) as error:
-        raise _explained(error, name) from error
+        raise explained(error, name) from error
     finally:
         sys.argv = before
 
@@ -121,7 +121,8 @@ def _config_name(arguments: list[str]) -> str | None:
     return None
 
 
-def _explained(error: Exception, name: str | None) -> ConfigError:
+def explained(error: Exception, name: str | None) -> ConfigError:
+    """Return what `error`, of Hydra or OmegaConf, says about the config `name` and its overrides, and what mends it."""
     text = str(error)
     what = " ".join(text.split("Config search path")[0].split("Available options")[0].split())
     missing = re.search(r"Could not find '([^']+)'", text)

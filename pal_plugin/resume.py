@@ -52,7 +52,7 @@ def checkpoint_to_resume(cfg: DictConfig, identity: dict[str, Any], folder: Path
         raise CheckpointError(
             f"The checkpoint {path} holds no run to go on with", "Name a last.ckpt that pal train wrote"
         )
-    changed = _differences({key: checkpoint[key] for key in IDENTITY}, identity)
+    changed = differences({key: checkpoint[key] for key in IDENTITY}, identity)
     if not changed:
         return path
     if automatic:
@@ -64,7 +64,7 @@ def checkpoint_to_resume(cfg: DictConfig, identity: dict[str, Any], folder: Path
     )
 
 
-def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """Return `key: old → new` of all that has to be the same in one run and is not."""
     before, after = _flat(old), _flat(new)
     free = tuple(f"config.{key}." for key in FREE_KEYS)

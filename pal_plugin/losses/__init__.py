@@ -1,7 +1,19 @@
-"""Losses that take a similarity graph among the rows of a batch: pure functions of tensors."""
+"""Losses of tensors: along a similarity graph among the rows of a batch, and AdaSSL's."""
 
 from __future__ import annotations
 
+from pal_plugin.losses.adassl import (
+    AdaSSL,
+    AnInfoNCE,
+    BetaSchedule,
+    GaussianLatent,
+    HInfoNCE,
+    InfoNCE,
+    SparseLatent,
+    adassl_info_nce,
+    make_editor,
+    sample_targets,
+)
 from pal_plugin.losses.barlow import graph_barlow_loss
 from pal_plugin.losses.batch_graph import BatchGraph
 from pal_plugin.losses.blocks import BlockGraph, augmentation_graph
@@ -16,12 +28,20 @@ from pal_plugin.losses.spectral import graph_spectral_loss
 from pal_plugin.losses.vicreg import graph_vic2_loss, graph_vicreg_loss
 
 __all__ = [
+    "AdaSSL",
+    "AnInfoNCE",
     "BatchGraph",
+    "BetaSchedule",
     "BlockGraph",
     "DenseGraph",
+    "GaussianLatent",
+    "HInfoNCE",
+    "InfoNCE",
     "KernelEmbedding",
     "PairImportance",
     "SparseGraph",
+    "SparseLatent",
+    "adassl_info_nce",
     "as_batch_graph",
     "augmentation_graph",
     "gather_samples",
@@ -33,5 +53,7 @@ __all__ = [
     "graph_vic2_loss",
     "graph_vicreg_loss",
     "interpolate",
+    "make_editor",
+    "sample_targets",
     "spectral_embedding",
 ]

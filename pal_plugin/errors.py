@@ -57,6 +57,10 @@ class OracleError(PalError):
     """A question that cannot be asked, or an answer that does not fit it."""
 
 
+class StoreError(OracleError):
+    """A store of answers that is missing, damaged, locked, of another format, or cannot be written."""
+
+
 class LossError(PalError):
     """A loss that is not defined on what it was given: shapes, weights, or a batch graph without edges."""
 

@@ -1,0 +1,383 @@
+"""The store of answers: what was asked, who answered what, what it cost."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import time
+import uuid
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import Connection, select
+
+from pal_plugin.errors import OracleError
+from pal_plugin.oracle.accounting import Account
+from pal_plugin.oracle.policies import Answers
+from pal_plugin.oracle.questions import Question
+from pal_plugin.oracle.situation import AskedPairs
+from pal_plugin.oracle.store import entries, queries, schema
+from pal_plugin.oracle.store.database import Database, create
+from pal_plugin.oracle.store.entries import Entry
+from pal_plugin.oracle.store.schema import ANSWERED, OPEN, SKIPPED, UNDONE
+
+if TYPE_CHECKING:
+    from pal_plugin.data.manifest import Manifest
+
+_NAME = re.compile(r"[\w .@-]{1,64}")
+_MADE_BY = "`pal oracle run` or `pal oracle serve` with a new --store"
+
+
+class RelationStore:
+    """Questions about the samples of one data set and the answers to them, in SQLite or PostgreSQL.
+
+    Make one by `create`, `open` or `ensure`; it is a context manager. Every call is one transaction: a process that is
+    killed loses at most the call that it is in. Several threads and processes may use one store at once; one database
+    schema holds one store. Answers are in the order in which the store took them in, whatever a clock says.
+
+    Attributes:
+        place: where it is, for messages.
+        manifest: reference of the data set.
+        num_samples: N.
+        secret: random key, 64 hexadecimal digits, under which the page hides sample numbers.
+    """
+
+    def __init__(self, where: str | os.PathLike[str]) -> None:
+        self._database = Database(where)
+        self.place = self._database.place
+        self.manifest = self._database.manifest
+        self.num_samples = int(self.manifest["size"])
+        self.secret = self._database.secret
+
+    @classmethod
+    def create(cls, where: str | os.PathLike[str], manifest: Manifest) -> RelationStore:
+        """Make a new store.
+
+        Args:
+            where: a path, or `postgresql://USER:PASSWORD@HOST/DATABASE`; another schema than the user's own with
+                `?options=-csearch_path%3DSCHEMA`.
+            manifest: the data set that the samples are of.
+
+        Raises:
+            ConfigError: a URL of another kind, or psycopg is not installed.
+            StoreError: something is there already, or it cannot be written.
+        """
+        create(where, manifest)
+        return cls(where)
+
+    @classmethod
+    def open(cls, where: str | os.PathLike[str], manifest: Manifest | None = None) -> RelationStore:
+        """Open a store.
+
+        Args:
+            where: as in `create`.
+            manifest: the data set at hand; None: whatever the store's is.
+
+        Raises:
+            ConfigError: as `create`.
+            StoreError: there is none, or it is damaged, of another format, locked or out of reach.
+            ManifestError: the store is of another data set.
+        """
+        store = cls(where)
+        if manifest is not None:
+            from pal_plugin.data.manifest import check_reference  # its room imports torch
+
+            try:
+                check_reference(store.manifest, manifest, what="The store", path=store.place, made_by=_MADE_BY)
+            except BaseException:
+                store.close()
+                raise
+        return store
+
+    @classmethod
+    def ensure(cls, where: str | os.PathLike[str], manifest: Manifest) -> RelationStore:
+        """Open a store of a data set, and make it first where nothing is.
+
+        Raises:
+            ConfigError, StoreError, ManifestError: as `create` and `open`.
+        """
+        create(where, manifest, exist_ok=True)
+        return cls.open(where, manifest)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._database.close()
+
+    def __enter__(self) -> RelationStore:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def ask(self, question: Question, *, annotator: str | None = None, source: str) -> int:
+        """Put a question, which is open then.
+
+        Args:
+            question: what to ask.
+            annotator: whose it is; None: whoever takes it.
+            source: what drew it, such as the name of a strategy.
+
+        Returns:
+            Its number.
+
+        Raises:
+            OracleError: a sample outside [0, N), or a name that is none.
+        """
+        self._check_question(question)
+        if annotator is not None:
+            _check_name(annotator)
+        with self._database.writing() as (connection, _):
+            return entries.write_question(
+                connection, question, annotator=annotator, source=source, drawn_at=time.time()
+            )
+
+    def take(self, number: int, annotator: str) -> bool:
+        """Take an open question that nobody has; of several who try at once, one gets it.
+
+        Returns:
+            Whether the annotator has it now.
+
+        Raises:
+            OracleError: no such question, or a name that is none.
+        """
+        _check_name(annotator)
+        with self._database.writing() as (connection, _):
+            entry = self._entry(connection, number)
+            if entry.state == OPEN and entry.annotator is None:
+                _update(connection, number, annotator=annotator)
+                return True
+            return entry.state == OPEN and entry.annotator == annotator
+
+    def answer(
+        self,
+        number: int,
+        relations: npt.ArrayLike,
+        *,
+        annotator: str,
+        seconds: float = 0.0,
+        clicks: int | None = None,
+        confidence: npt.ArrayLike = 1.0,
+    ) -> None:
+        """Answer an open question. The same answer by the same annotator once more changes nothing.
+
+        Args:
+            number: of the question.
+            relations: (m,), +1 related, −1 unrelated, 0 not sure.
+            annotator: who answers; a question that nobody had becomes theirs.
+            seconds: that it took.
+            clicks: that it took; None: as many as a mouse needs.
+            confidence: in (0, 1], one for all or (m,).
+
+        Raises:
+            OracleError: no such question, another's, one that is closed otherwise, or an answer that does not fit.
+        """
+        _check_name(annotator)
+        _check_cost(seconds, clicks)
+        with self._database.writing() as (connection, revision):
+            entry = self._entry(connection, number)
+            given = entries.checked_relations(entry.question, relations)
+            trust = entries.checked_confidence(entry.question, confidence)
+            same = entry.state == ANSWERED and np.array_equal(entry.relations, given)
+            if same and entry.annotator == annotator:
+                return
+            _check_open(entry, annotator)
+            entries.write_answers(connection, number, entry.question, given, trust)
+            needed = entry.question.clicks(given) if clicks is None else int(clicks)
+            _close(connection, number, revision, ANSWERED, annotator, seconds, needed)
+
+    def skip(self, number: int, annotator: str, seconds: float = 0.0, clicks: int = 1) -> None:
+        """Leave an open question unanswered. Skipping it once more changes nothing.
+
+        Args:
+            number: of the question.
+            annotator: who skips it.
+            seconds: that it took.
+            clicks: that it took.
+
+        Raises:
+            OracleError: no such question, another's, or one that is closed otherwise.
+        """
+        _check_name(annotator)
+        _check_cost(seconds, clicks)
+        with self._database.writing() as (connection, revision):
+            entry = self._entry(connection, number)
+            if entry.state == SKIPPED and entry.annotator == annotator:
+                return
+            _check_open(entry, annotator)
+            _close(connection, number, revision, SKIPPED, annotator, seconds, int(clicks))
+
+    def record(
+        self,
+        question: Question,
+        relations: npt.ArrayLike,
+        *,
+        annotator: str,
+        source: str,
+        seconds: float = 0.0,
+        clicks: int | None = None,
+        confidence: npt.ArrayLike = 1.0,
+    ) -> int:
+        """Put a question together with its answer.
+
+        Returns:
+            The number of the question.
+
+        Raises:
+            OracleError: as `ask` and `answer`.
+        """
+        self._check_question(question)
+        _check_name(annotator)
+        _check_cost(seconds, clicks)
+        given = entries.checked_relations(question, relations)
+        trust = entries.checked_confidence(question, confidence)
+        needed = question.clicks(given) if clicks is None else int(clicks)
+        with self._database.writing() as (connection, revision):
+            number = entries.write_question(
+                connection, question, annotator=annotator, source=source, drawn_at=time.time()
+            )
+            entries.write_answers(connection, number, question, given, trust)
+            _close(connection, number, revision, ANSWERED, annotator, seconds, needed)
+            return number
+
+    def undo(self, annotator: str | None = None) -> Question | None:
+        """Take back what was answered or skipped last; it stays in the history, and what it cost in the account.
+
+        Args:
+            annotator: whose last; None: anybody's.
+
+        Returns:
+            The question; None where there is nothing to take back.
+        """
+        with self._database.writing() as (connection, _):
+            entry = self._last(connection, annotator)
+            if entry is None:
+                return None
+            _update(connection, entry.id, state=UNDONE)
+            return entry.question
+
+    def last(self, annotator: str | None = None) -> Entry | None:
+        """Return what `undo` would take back."""
+        with self._database.reading() as connection:
+            return self._last(connection, annotator)
+
+    def entry(self, number: int) -> Entry:
+        """Return a question by its number.
+
+        Raises:
+            OracleError: no such question.
+        """
+        with self._database.reading() as connection:
+            return self._entry(connection, number)
+
+    def open_questions(self, annotator: str | None = None) -> list[Entry]:
+        """Return the open questions of an annotator, or those that nobody has, in the order of their numbers."""
+        with self._database.reading() as connection:
+            return list(
+                entries.read(connection, schema.questions.c.state == OPEN, schema.questions.c.annotator == annotator)
+            )
+
+    def questions(self) -> list[Entry]:
+        """Return the whole history, in the order of the questions' numbers."""
+        with self._database.reading() as connection:
+            return list(entries.read(connection))
+
+    def account(self, annotator: str | None = None) -> Account:
+        """Return what was asked and what it cost; of one annotator, or of all.
+
+        Questions and relations count where they are answered; clicks and seconds also where the question was skipped
+        or undone, since they were spent.
+        """
+        with self._database.reading() as connection:
+            return queries.account(connection, annotator)
+
+    def annotators(self) -> list[str]:
+        """Return who has or had a question, in alphabetical order: the numbers in `answers` are places in this list."""
+        with self._database.reading() as connection:
+            return queries.annotators(connection)
+
+    def answers(self) -> Answers:
+        """Return all relations given, in the order in which the store took them in; those undone are left out."""
+        with self._database.reading() as connection:
+            return queries.answers(connection)
+
+    def asked(self) -> AskedPairs:
+        """Return the pairs that were ever asked about: answered, not sure, skipped or open; those undone are not."""
+        with self._database.reading() as connection:
+            return queries.asked(connection)
+
+    def ids(self) -> list[str]:
+        """Return the N ids of the samples, in order."""
+        with self._database.reading() as connection:
+            ordered = select(schema.samples.c.id).order_by(schema.samples.c.number)
+            return list(connection.execute(ordered).scalars())
+
+    @property
+    def revision(self) -> int:
+        """A number that grows with every write, of this process or of another."""
+        with self._database.reading() as connection:
+            return connection.execute(select(schema.meta.c.revision)).scalar_one()
+
+    @property
+    def drawn(self) -> int:
+        """How many questions were ever put, undone ones included."""
+        with self._database.reading() as connection:
+            return queries.drawn(connection)
+
+    def _check_question(self, question: Question) -> None:
+        highest = max(int(question.i.max()), int(question.j.max()))
+        if highest >= self.num_samples:
+            raise OracleError(
+                f"A question is about sample {highest}, and the store's data set has {self.num_samples}",
+                "Ask about samples of that data set",
+            )
+
+    def _entry(self, connection: Connection, number: int) -> Entry:
+        found = list(entries.read(connection, schema.questions.c.id == int(number)))
+        if not found:
+            raise OracleError(f"The store {self.place} has no question {number}", "Take its number from the history")
+        return found[0]
+
+    def _last(self, connection: Connection, annotator: str | None) -> Entry | None:
+        number = queries.last(connection, annotator)
+        return None if number is None else self._entry(connection, number)
+
+
+def _update(connection: Connection, number: int, **values: object) -> None:
+    connection.execute(schema.questions.update().where(schema.questions.c.id == int(number)).values(**values))
+
+
+def _close(
+    connection: Connection, number: int, revision: int, state: str, annotator: str, seconds: float, clicks: int
+) -> None:
+    # The identity is the answer's and not the question's: two copies of a store may answer one open question.
+    values = {"uuid": str(uuid.uuid4()), "state": state, "annotator": annotator, "closed": revision}
+    _update(connection, number, **values, closed_at=time.time(), seconds=float(seconds), clicks=clicks)
+
+
+def _check_open(entry: Entry, annotator: str) -> None:
+    if entry.state != OPEN:
+        whom = "you" if entry.annotator == annotator else entry.annotator
+        raise OracleError(
+            f"Question {entry.id} is closed: {entry.state} by {whom}", "Undo it first, or answer the next one"
+        )
+    if entry.annotator not in (None, annotator):
+        raise OracleError(f"Question {entry.id} is {entry.annotator}'s, not {annotator}'s", "Answer one of your own")
+
+
+def _check_name(annotator: str) -> None:
+    if not (isinstance(annotator, str) and _NAME.fullmatch(annotator) and annotator.strip()):
+        raise OracleError(
+            f"{annotator!r} is no annotator's name", "Use 1 to 64 letters, digits, spaces and any of . _ @ -"
+        )
+
+
+def _check_cost(seconds: float, clicks: int | None) -> None:
+    if not (math.isfinite(seconds) and seconds >= 0):
+        raise OracleError(f"An answer took seconds={seconds!r}", "Give a time of 0 or more")
+    if clicks is not None and clicks < 0:
+        raise OracleError(f"An answer took clicks={clicks!r}", "Give a number of 0 or more")

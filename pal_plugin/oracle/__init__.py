@@ -2,20 +2,48 @@
 
 from __future__ import annotations
 
-from pal_plugin.oracle.answers import Account, LabelOracle, NoisyOracle, Oracle
+from pal_plugin.oracle.accounting import Account, Point, Prices, write_curve
+from pal_plugin.oracle.answers import LabelOracle, NoisyOracle, Oracle
+from pal_plugin.oracle.checks import first_of_each_class
 from pal_plugin.oracle.known import oracle_graph
-from pal_plugin.oracle.questions import Grid, Pairs
-from pal_plugin.oracle.strategies import ActiveStrategy, PassiveStrategy, first_of_each_class
+from pal_plugin.oracle.questions import Grid, Pairs, Question
+from pal_plugin.oracle.situation import AskedPairs, Situation
+from pal_plugin.oracle.strategies import (
+    STRATEGIES,
+    Active,
+    Merging,
+    Ordered,
+    RandomGrids,
+    RandomPairs,
+    Strategy,
+    Uncertainty,
+    make_strategy,
+    seed_pairs,
+)
 
 __all__ = [
+    "STRATEGIES",
     "Account",
-    "ActiveStrategy",
+    "Active",
+    "AskedPairs",
     "Grid",
     "LabelOracle",
+    "Merging",
     "NoisyOracle",
     "Oracle",
+    "Ordered",
     "Pairs",
-    "PassiveStrategy",
+    "Point",
+    "Prices",
+    "Question",
+    "RandomGrids",
+    "RandomPairs",
+    "Situation",
+    "Strategy",
+    "Uncertainty",
     "first_of_each_class",
+    "make_strategy",
     "oracle_graph",
+    "seed_pairs",
+    "write_curve",
 ]

@@ -12,8 +12,10 @@ import numpy.typing as npt
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-from pal_plugin.oracle import ActiveStrategy, LabelOracle, PassiveStrategy, first_of_each_class
+from pal_plugin.oracle import RandomPairs
 from reproductions.pal.circles_names import COMPONENTS
+from reproductions.pal.notebook import NotebookActive, NotebookPassive
+from reproductions.pal.querying import Clean, Querying, clean_active
 from reproductions.pal.toy import CLASSES, Labels, Protocol, Task, circles, probe
 
 Curves: TypeAlias = dict[str, npt.NDArray[np.float64]]
@@ -30,32 +32,25 @@ REDRAWN = np.arange(10, 301, 10)
 def active(rng: np.random.Generator, protocol: Protocol) -> Curves:
     """Ask by grids of points that the present embedding takes for one class's, or by random pairs."""
     task = make_task(150, 0.1, rng, protocol)
-    oracle = LabelOracle(task.labels)
-    choosing = make_strategy(task, rng, protocol)
-    random = PassiveStrategy(task.labels.size, pairs=PER_ROUND, seed=seed_from(rng))
-    errors: Curves = {name: np.empty((1, QUERIES.size)) for name in ("active", "passive")}
+    strategies = {"active": make_active(task, rng, protocol), "passive": make_passive(task, rng, protocol)}
+    errors: Curves = {name: np.empty((1, QUERIES.size)) for name in strategies}
     for position in range(QUERIES.size):
-        errors["passive"][0, position] = task.error(random.known())
-        errors["active"][0, position] = task.error(choosing.known())
-        pairs = random.next()
-        if pairs is not None:
-            random.update(pairs, pairs.ask(oracle))
-        known = choosing.classes >= 0
-        ask(choosing, oracle, probe(task.embedding[known], choosing.classes[known], task.embedding))
+        for name, strategy in strategies.items():
+            errors[name][0, position] = task.error(strategy.known())
+            strategy.ask(task.embedding)
     return errors
 
 
 def contrastive(rng: np.random.Generator, protocol: Protocol) -> Curves:
     """Ask by random grids, and tell the embedding of unrelated pairs, −1, or only of related ones, 0/1."""
     task = make_task(300, 0.0, rng, protocol)
-    oracle = LabelOracle(task.labels)
-    strategy = make_strategy(task, rng, protocol)
+    strategy = make_active(task, rng, protocol)
     errors: Curves = {name: np.empty((1, QUERIES.size)) for name in ("±1", "0/1")}
     for position in range(QUERIES.size):
         known = strategy.known()
         errors["±1"][0, position] = task.error(known)
         errors["0/1"][0, position] = task.error(np.maximum(known, 0))
-        ask(strategy, oracle)
+        strategy.ask()
     return errors
 
 
@@ -115,18 +110,18 @@ def make_task(count: int, noise_level: float, rng: np.random.Generator, protocol
     return Task(train, circles(1000, noise_level, rng, grid=True), sigma=0.2, protocol=protocol)
 
 
-def make_strategy(task: Task, rng: np.random.Generator, protocol: Protocol) -> ActiveStrategy:
-    """Return the active strategy at its start, where the first point of each class is known."""
-    seeds = first_of_each_class(task.labels)
-    count = task.labels.size
-    return ActiveStrategy(count, seeds, grid=PER_ROUND, seed=seed_from(rng), as_published=protocol.as_published)
+def make_active(task: Task, rng: np.random.Generator, protocol: Protocol) -> Querying:
+    """Return grids of the active strategy at their start, where the first point of each class is known."""
+    make = NotebookActive if protocol.as_published else clean_active
+    return make(task.labels, grid=PER_ROUND, seed=seed_from(rng))
 
 
-def ask(strategy: ActiveStrategy, oracle: LabelOracle, predicted: Labels | None = None) -> None:
-    """Show the strategy's next grid, unless all is known."""
-    grid = strategy.next(predicted)
-    if grid is not None:
-        strategy.update(grid, grid.ask(oracle))
+def make_passive(task: Task, rng: np.random.Generator, protocol: Protocol) -> Querying:
+    """Return rounds of random pairs."""
+    seed = seed_from(rng)
+    if protocol.as_published:
+        return NotebookPassive(task.labels, pairs=PER_ROUND, seed=seed)
+    return Clean(RandomPairs(seed, pairs=PER_ROUND), task.labels)
 
 
 def seed_from(rng: np.random.Generator) -> int:

@@ -23,7 +23,7 @@ class Protocol(NamedTuple):
     Attributes:
         name: for results and figures.
         probe_on_test: the probe is fitted on the test labels that it is then scored on, instead of the training labels.
-        as_published: queries are as in the notebooks, see `ActiveStrategy`: grids with replacement, closure in part.
+        as_published: queries are as in the notebooks, see `notebook`: grids with replacement, closure in part.
         one_view: a label is injected into the first view of its sample only, instead of all of them.
     """
 

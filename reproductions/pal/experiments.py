@@ -16,7 +16,7 @@ from pal_plugin.oracle import RandomPairs
 from reproductions.pal.circles_names import COMPONENTS
 from reproductions.pal.notebook import NotebookActive, NotebookPassive
 from reproductions.pal.querying import Clean, Querying, clean_active
-from reproductions.pal.toy import CLASSES, Labels, Protocol, Task, circles, probe
+from reproductions.pal.toy import CLASSES, Labels, Protocol, Task, circles
 
 Curves: TypeAlias = dict[str, npt.NDArray[np.float64]]
 

@@ -73,5 +73,9 @@ def clean_active(labels: Labels, *, grid: int, seed: int) -> Clean:
     if pairs is not None:
         for i, j in zip(pairs.i.tolist(), pairs.j.tolist(), strict=True):
             known.separate(i, j)
-    strategy = Active(seeds, grid, seed, predict=lambda features, of, classes: probe(features[of], classes, features))
-    return Clean(strategy, labels, known)
+    return Clean(Active(seeds, grid, seed, predict=_predict), labels, known)
+
+
+def _predict(features: npt.NDArray[np.float32], of: Labels, classes: Labels) -> Labels:
+    points = features.astype(np.float64)
+    return probe(points[of], classes, points)

@@ -38,11 +38,9 @@ class RandomPairs(Strategy):
                 break
         else:  # few are open: count them
             counts = open_counts(situation)
-            some = np.flatnonzero(counts)
-            rows = (
-                generator.choice(some, some.size, replace=False, p=counts[some] / counts.sum()) if some.size else some
-            )
-            for anchor in samples[rows].tolist():
+            share = counts / max(int(counts.sum()), 1)
+            rows = generator.choice(samples, int((counts > 0).sum()), replace=False, p=share) if counts.any() else []
+            for anchor in map(int, rows):
                 if len(found) >= self.pairs:
                     break
                 other = generator.choice(situation.open_to(anchor))

@@ -146,7 +146,7 @@ def write_curve(path: str | os.PathLike[str], points: Sequence[Point]) -> None:
         return
     if target.suffix != ".csv":
         raise ConfigError(f"A curve cannot be written as {target.name}", "Name a file .csv or .json")
-    names = list(Point(Account(), 0, 0).row())
+    names = list(rows[0] if rows else Point(Account(), 0, 0).row())  # a point of a subclass may have more
     with atomic_path(target) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, names)
         writer.writeheader()

@@ -114,7 +114,7 @@ class GraphFigures(Callback):
 
 
 class OracleEdges(Callback):
-    """Says once, where a method learns from known relations, that no batch of an epoch held a related pair."""
+    """Says once, where there are known relations to learn from, that no batch of an epoch held a related pair."""
 
     def __init__(self) -> None:
         self._said = False
@@ -122,7 +122,8 @@ class OracleEdges(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Look at the mean of `oracle_edges` over the batches of the epoch."""
         edges = trainer.callback_metrics.get("oracle_edges_epoch")  # asked for on every rank
-        if self._said or edges is None or edges > 0 or not trainer.is_global_zero:
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        if self._said or edges is None or edges > 0 or not data.relations.num_pairs or not trainer.is_global_zero:
             return
         self._said = True
         _say(

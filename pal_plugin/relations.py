@@ -57,6 +57,8 @@ def share_of_batches(relations: Relations, *, alpha: float, share: float, datase
 def describe(graph: SimilarityGraph, relations: Relations) -> str:
     """Return in a few words what is known, and from where."""
     size, builder, known = graph.num_nodes, graph.builder, int(relations.known.sum())
+    if not relations.num_pairs:
+        return f"no known relations among {size} images"
     if builder.get("name") == "oracle":
         told = builder["parameters"]
         wrong = f", {100 * told['noise']:g} % of whose answers are wrong" if told["noise"] else ""
@@ -88,7 +90,7 @@ def doubts(graph: SimilarityGraph, relations: Relations, *, alpha: float, share:
         batch_size: of all ranks together.
     """
     found = []
-    if alpha == 0:
+    if alpha == 0 and relations.num_pairs:
         found.append("method_kwargs.graph_alpha=0: the known relations compose the batches and count for nothing else")
     wanted, there = round(share * batch_size / 2), relations.num_pairs  # as PairComposition has it
     if wanted > there:

@@ -171,14 +171,14 @@ def _same(left: str, right: str) -> bool:
 
 async def _body(receive: Receive) -> bytes | None:
     """Return the body, or None where it is larger than `LARGEST_BODY` or the client left before its end."""
-    body = b""
+    body = bytearray()
     while True:
         message = await receive()
         body += message.get("body", b"")
         if len(body) > LARGEST_BODY or message["type"] == "http.disconnect":
             return None
         if not message.get("more_body", False):
-            return body
+            return bytes(body)
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -19,14 +19,14 @@ import numpy as np
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from pal_plugin.errors import DataError, OracleError
+from pal_plugin.errors import DataError, OracleError, StoreError
 from pal_plugin.oracle.desk import Asked, Desk, Progress, Relations
 from pal_plugin.oracle.questions import Grid, Question
 from pal_plugin.page.images import LARGEST, Pictures
 
-_NUMBER = Field(ge=1, lt=2**63)
-_ANNOTATOR = Field(pattern=r"^[\w.@-]([\w .@-]{0,62}[\w.@-])?$", description="1 to 64 letters, digits, and  _ . @ -")
-_PICTURE = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+_NUMBER = Field(ge=1, lt=2**31)  # what a database's integer holds
+_ANNOTATOR = Field(pattern=r"^[\w.@-]([\w .@-]{0,62}[\w.@-])?\Z")
+_PICTURE = Annotated[str, Field(pattern=r"^[0-9a-f]{32}\Z")]
 _PICTURES = Annotated[list[_PICTURE], Field(max_length=1000)]
 _SECONDS = Field(ge=0, le=1e9, allow_inf_nan=False)
 
@@ -42,7 +42,8 @@ class RefusedError(Exception):
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+    # Python's own expressions: the store checks names by them, and must never be given one that it refuses.
+    model_config = ConfigDict(extra="forbid", strict=True, regex_engine="python-re")
 
 
 class Who(_Strict):
@@ -96,7 +97,6 @@ class Room:
     def state(self, annotator: str) -> dict[str, Any]:
         """Return what the page shows to `annotator`; draws the questions that are missing."""
         desk = self.desk
-        desk.refresh()
         current = desk.next(annotator)
         following = None if current is None else desk.ahead(annotator)
         progress = desk.progress(annotator)
@@ -217,6 +217,8 @@ def _conflicts() -> Iterator[None]:
     """Say 409 where the desk finds that this annotator cannot close this question, or not in this way."""
     try:
         yield
+    except StoreError:
+        raise
     except OracleError as error:
         raise RefusedError(409, error.what, error.mend) from error
 

@@ -22,12 +22,12 @@ class Pictures:
 
     Args:
         dataset: whose images are shown; they may differ in size and stay on disk.
-        secret: the key of the names, at least 16 bytes.
+        secret: the key of the names, in hexadecimal, as `RelationStore.secret`.
     """
 
-    def __init__(self, dataset: ImageDataset, secret: bytes) -> None:
+    def __init__(self, dataset: ImageDataset, secret: str) -> None:
         self._images = dataset.images
-        self._names = [_opaque(secret, sample) for sample in range(len(dataset))]
+        self._names = [_opaque(bytes.fromhex(secret), sample) for sample in range(len(dataset))]
         self._samples = {name: sample for sample, name in enumerate(self._names)}
 
     def name(self, sample: int) -> str:

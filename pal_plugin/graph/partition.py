@@ -109,7 +109,7 @@ class Partition:
         ends = zip(left.reshape(-1)[unknown].tolist(), right.reshape(-1)[unknown].tolist(), strict=True)
         apart = [other in self._apart.get(root, ()) for root, other in ends]
         result[unknown] = -np.array(apart, dtype=np.int8)
-        return result.reshape(left.shape)
+        return np.asarray(result.reshape(left.shape))
 
     def add(self, a: int, b: int, relation: int) -> int:
         """`join` two nodes where `relation` is +1, `separate` them where it is −1.

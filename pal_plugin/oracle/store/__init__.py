@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pal_plugin.oracle.policies import Answers
+from pal_plugin.oracle.store.agreement import Agreement
 from pal_plugin.oracle.store.entries import Entry
+from pal_plugin.oracle.store.merge import Merged
 from pal_plugin.oracle.store.store import RelationStore
 
-__all__ = ["Answers", "Entry", "RelationStore"]
+__all__ = ["Agreement", "Answers", "Entry", "Merged", "RelationStore"]

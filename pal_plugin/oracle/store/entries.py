@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +16,8 @@ from sqlalchemy import ColumnElement, Connection, and_, select
 from pal_plugin.errors import OracleError
 from pal_plugin.oracle.questions import Grid, Pairs, Question
 from pal_plugin.oracle.store.schema import answers, candidates, questions
+
+_NAME = re.compile(r"[\w .@-]{1,64}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,6 +144,30 @@ def checked_confidence(question: Question, confidence: npt.ArrayLike) -> npt.NDA
     if not ((values > 0) & (values <= 1)).all():
         raise OracleError(f"confidence={confidence!r} is none", "Give numbers above 0 and at most 1")
     return np.broadcast_to(values, (len(question),)).copy()
+
+
+def check_name(annotator: str) -> None:
+    """Refuse what is no annotator's name.
+
+    Raises:
+        OracleError: not 1 to 64 letters, digits, spaces and any of . _ @ -.
+    """
+    if not (isinstance(annotator, str) and _NAME.fullmatch(annotator) and annotator.strip()):
+        raise OracleError(
+            f"{annotator!r} is no annotator's name", "Use 1 to 64 letters, digits, spaces and any of . _ @ -"
+        )
+
+
+def check_cost(seconds: float, clicks: int | None) -> None:
+    """Refuse what no answer can cost.
+
+    Raises:
+        OracleError: a time or a number of clicks below 0, or none.
+    """
+    if not (math.isfinite(seconds) and seconds >= 0):
+        raise OracleError(f"An answer took seconds={seconds!r}", "Give a time of 0 or more")
+    if clicks is not None and clicks < 0:
+        raise OracleError(f"An answer took clicks={clicks!r}", "Give a number of 0 or more")
 
 
 def _entry(rows: Sequence[Any]) -> Entry:

@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
-import math
 import os
-import re
 import time
 import uuid
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
-from pal_plugin.errors import OracleError
-from pal_plugin.oracle.accounting import Account
-from pal_plugin.oracle.policies import Answers
+from pal_plugin.errors import ManifestError, OracleError
 from pal_plugin.oracle.questions import Question
-from pal_plugin.oracle.situation import AskedPairs
-from pal_plugin.oracle.store import entries, queries, schema
-from pal_plugin.oracle.store.database import Database, create
+from pal_plugin.oracle.store import entries, files, merge, schema
+from pal_plugin.oracle.store.database import create
 from pal_plugin.oracle.store.entries import Entry
+from pal_plugin.oracle.store.merge import Merged
+from pal_plugin.oracle.store.reader import StoreReader
 from pal_plugin.oracle.store.schema import ANSWERED, OPEN, SKIPPED, UNDONE
 
 if TYPE_CHECKING:
     from pal_plugin.data.manifest import Manifest
 
-_NAME = re.compile(r"[\w .@-]{1,64}")
 _MADE_BY = "`pal oracle run` or `pal oracle serve` with a new --store"
 
 
-class RelationStore:
+class RelationStore(StoreReader):
     """Questions about the samples of one data set and the answers to them, in SQLite or PostgreSQL.
 
     Make one by `create`, `open` or `ensure`; it is a context manager. Every call is one transaction: a process that is
@@ -44,13 +39,6 @@ class RelationStore:
         num_samples: N.
         secret: random key, 64 hexadecimal digits, under which the page hides sample numbers.
     """
-
-    def __init__(self, where: str | os.PathLike[str]) -> None:
-        self._database = Database(where)
-        self.place = self._database.place
-        self.manifest = self._database.manifest
-        self.num_samples = int(self.manifest["size"])
-        self.secret = self._database.secret
 
     @classmethod
     def create(cls, where: str | os.PathLike[str], manifest: Manifest) -> RelationStore:
@@ -102,18 +90,6 @@ class RelationStore:
         create(where, manifest, exist_ok=True)
         return cls.open(where, manifest)
 
-    def close(self) -> None:
-        """Close the connections."""
-        self._database.close()
-
-    def __enter__(self) -> RelationStore:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def ask(self, question: Question, *, annotator: str | None = None, source: str) -> int:
         """Put a question, which is open then.
 
@@ -130,7 +106,7 @@ class RelationStore:
         """
         self._check_question(question)
         if annotator is not None:
-            _check_name(annotator)
+            entries.check_name(annotator)
         with self._database.writing() as (connection, _):
             return entries.write_question(
                 connection, question, annotator=annotator, source=source, drawn_at=time.time()
@@ -145,7 +121,7 @@ class RelationStore:
         Raises:
             OracleError: no such question, or a name that is none.
         """
-        _check_name(annotator)
+        entries.check_name(annotator)
         with self._database.writing() as (connection, _):
             entry = self._entry(connection, number)
             if entry.state == OPEN and entry.annotator is None:
@@ -176,13 +152,13 @@ class RelationStore:
         Raises:
             OracleError: no such question, another's, one that is closed otherwise, or an answer that does not fit.
         """
-        _check_name(annotator)
-        _check_cost(seconds, clicks)
+        entries.check_name(annotator)
+        entries.check_cost(seconds, clicks)
         with self._database.writing() as (connection, revision):
             entry = self._entry(connection, number)
             given = entries.checked_relations(entry.question, relations)
             trust = entries.checked_confidence(entry.question, confidence)
-            same = entry.state == ANSWERED and np.array_equal(entry.relations, given)
+            same = entry.state == ANSWERED and entry.relations is not None and np.array_equal(entry.relations, given)
             if same and entry.annotator == annotator:
                 return
             _check_open(entry, annotator)
@@ -202,8 +178,8 @@ class RelationStore:
         Raises:
             OracleError: no such question, another's, or one that is closed otherwise.
         """
-        _check_name(annotator)
-        _check_cost(seconds, clicks)
+        entries.check_name(annotator)
+        entries.check_cost(seconds, clicks)
         with self._database.writing() as (connection, revision):
             entry = self._entry(connection, number)
             if entry.state == SKIPPED and entry.annotator == annotator:
@@ -231,8 +207,8 @@ class RelationStore:
             OracleError: as `ask` and `answer`.
         """
         self._check_question(question)
-        _check_name(annotator)
-        _check_cost(seconds, clicks)
+        entries.check_name(annotator)
+        entries.check_cost(seconds, clicks)
         given = entries.checked_relations(question, relations)
         trust = entries.checked_confidence(question, confidence)
         needed = question.clicks(given) if clicks is None else int(clicks)
@@ -260,73 +236,39 @@ class RelationStore:
             _update(connection, entry.id, state=UNDONE)
             return entry.question
 
-    def last(self, annotator: str | None = None) -> Entry | None:
-        """Return what `undo` would take back."""
-        with self._database.reading() as connection:
-            return self._last(connection, annotator)
+    def merge(self, other: RelationStore) -> Merged:
+        """Take in the closed questions of another store of the same data set, behind those that are here.
 
-    def entry(self, number: int) -> Entry:
-        """Return a question by its number.
+        Merging once more changes nothing, but that what was undone there since is undone here.
 
         Raises:
-            OracleError: no such question.
+            ManifestError: the other store is of another data set.
         """
-        with self._database.reading() as connection:
-            return self._entry(connection, number)
-
-    def open_questions(self, annotator: str | None = None) -> list[Entry]:
-        """Return the open questions of an annotator, or those that nobody has, in the order of their numbers."""
-        with self._database.reading() as connection:
-            return list(
-                entries.read(connection, schema.questions.c.state == OPEN, schema.questions.c.annotator == annotator)
+        if other.manifest["digest"] != self.manifest["digest"]:
+            raise ManifestError(
+                f"The store {other.place} is of another data set than {self.place}: {other.manifest['name']}/"
+                f"{other.manifest['split']} with {other.num_samples} samples (digest {other.manifest['digest'][:12]})",
+                "Merge stores of one data set, split, subset and seed",
             )
+        with other._database.reading() as connection:
+            closed = list(entries.read(connection, schema.questions.c.state != OPEN, by_closing=True))
+        return self._take_in(closed)
 
-    def questions(self) -> list[Entry]:
-        """Return the whole history, in the order of the questions' numbers."""
-        with self._database.reading() as connection:
-            return list(entries.read(connection))
+    def import_(self, path: str | os.PathLike[str], *, annotator: str = "imported") -> Merged:
+        """Take in the answers of a file that `export` wrote, or of a list of pairs: all of them or none.
 
-    def account(self, annotator: str | None = None) -> Account:
-        """Return what was asked and what it cost; of one annotator, or of all.
+        Args:
+            path: .csv with at least the columns id_a,id_b,relation, or .json.
+            annotator: who answered where the file does not say.
 
-        Questions and relations count where they are answered; clicks and seconds also where the question was skipped
-        or undone, since they were spent.
+        Raises:
+            ConfigError, OracleError, ManifestError: as `pal_plugin.oracle.store.files.read`.
         """
-        with self._database.reading() as connection:
-            return queries.account(connection, annotator)
+        return self._take_in(files.read(path, self.ids(), annotator=annotator, manifest=self.manifest))
 
-    def annotators(self) -> list[str]:
-        """Return who has or had a question, in alphabetical order: the numbers in `answers` are places in this list."""
-        with self._database.reading() as connection:
-            return queries.annotators(connection)
-
-    def answers(self) -> Answers:
-        """Return all relations given, in the order in which the store took them in; those undone are left out."""
-        with self._database.reading() as connection:
-            return queries.answers(connection)
-
-    def asked(self) -> AskedPairs:
-        """Return the pairs that were ever asked about: answered, not sure, skipped or open; those undone are not."""
-        with self._database.reading() as connection:
-            return queries.asked(connection)
-
-    def ids(self) -> list[str]:
-        """Return the N ids of the samples, in order."""
-        with self._database.reading() as connection:
-            ordered = select(schema.samples.c.id).order_by(schema.samples.c.number)
-            return list(connection.execute(ordered).scalars())
-
-    @property
-    def revision(self) -> int:
-        """A number that grows with every write, of this process or of another."""
-        with self._database.reading() as connection:
-            return connection.execute(select(schema.meta.c.revision)).scalar_one()
-
-    @property
-    def drawn(self) -> int:
-        """How many questions were ever put, undone ones included."""
-        with self._database.reading() as connection:
-            return queries.drawn(connection)
+    def _take_in(self, closed: list[Entry]) -> Merged:
+        with self._database.writing() as (connection, revision):
+            return merge.take_in(connection, revision, closed)
 
     def _check_question(self, question: Question) -> None:
         highest = max(int(question.i.max()), int(question.j.max()))
@@ -335,16 +277,6 @@ class RelationStore:
                 f"A question is about sample {highest}, and the store's data set has {self.num_samples}",
                 "Ask about samples of that data set",
             )
-
-    def _entry(self, connection: Connection, number: int) -> Entry:
-        found = list(entries.read(connection, schema.questions.c.id == int(number)))
-        if not found:
-            raise OracleError(f"The store {self.place} has no question {number}", "Take its number from the history")
-        return found[0]
-
-    def _last(self, connection: Connection, annotator: str | None) -> Entry | None:
-        number = queries.last(connection, annotator)
-        return None if number is None else self._entry(connection, number)
 
 
 def _update(connection: Connection, number: int, **values: object) -> None:
@@ -367,17 +299,3 @@ def _check_open(entry: Entry, annotator: str) -> None:
         )
     if entry.annotator not in (None, annotator):
         raise OracleError(f"Question {entry.id} is {entry.annotator}'s, not {annotator}'s", "Answer one of your own")
-
-
-def _check_name(annotator: str) -> None:
-    if not (isinstance(annotator, str) and _NAME.fullmatch(annotator) and annotator.strip()):
-        raise OracleError(
-            f"{annotator!r} is no annotator's name", "Use 1 to 64 letters, digits, spaces and any of . _ @ -"
-        )
-
-
-def _check_cost(seconds: float, clicks: int | None) -> None:
-    if not (math.isfinite(seconds) and seconds >= 0):
-        raise OracleError(f"An answer took seconds={seconds!r}", "Give a time of 0 or more")
-    if clicks is not None and clicks < 0:
-        raise OracleError(f"An answer took clicks={clicks!r}", "Give a number of 0 or more")

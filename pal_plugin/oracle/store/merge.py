@@ -1,0 +1,65 @@
+"""Putting the answers of one store into another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, select
+
+from pal_plugin.oracle.store import entries, schema
+from pal_plugin.oracle.store.entries import Entry
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What came of it.
+
+    Attributes:
+        taken: questions that were not here before.
+        known: questions that were here already.
+        undone: those of them that were undone there since, and now are here as well.
+    """
+
+    taken: int = 0
+    known: int = 0
+    undone: int = 0
+
+
+def take_in(connection: Connection, revision: int, others: Iterable[Entry]) -> Merged:
+    """Insert closed questions that are not here yet, in their order, behind all that are.
+
+    A question is the same where its answer's uuid is; taking it in once more changes nothing, unless it was undone.
+    """
+    questions = schema.questions
+    here = {row.uuid: row for row in connection.execute(select(questions.c.uuid, questions.c.id, questions.c.state))}
+    taken = known = undone = 0
+    for entry in others:
+        there = here.get(entry.uuid)
+        if there is None:
+            _insert(connection, revision, entry)
+            taken += 1
+        else:
+            known += 1
+            if entry.state == schema.UNDONE != there.state:
+                connection.execute(questions.update().where(questions.c.id == there.id).values(state=schema.UNDONE))
+                undone += 1
+    return Merged(taken, known, undone)
+
+
+def _insert(connection: Connection, revision: int, entry: Entry) -> None:
+    question = entry.question
+    number = entries.write_question(
+        connection, question, annotator=entry.annotator, source=entry.source, drawn_at=entry.drawn_at
+    )
+    if entry.relations is not None and entry.confidence is not None:
+        entries.write_answers(connection, number, question, entry.relations, entry.confidence)
+    values = {
+        "uuid": entry.uuid,
+        "state": entry.state,
+        "closed": revision,
+        "closed_at": entry.closed_at,
+        "seconds": entry.seconds,
+        "clicks": entry.clicks,
+    }
+    connection.execute(schema.questions.update().where(schema.questions.c.id == number).values(**values))

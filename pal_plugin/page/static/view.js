@@ -13,6 +13,7 @@ const $ = (selector) => document.querySelector(selector);
 export class View {
   #toastTimer = 0;
   #ahead = []; // keeps the next question's images decoded
+  #enlarged = 0;
 
   /** gone(error): the server will not have this annotator at all. */
   constructor(gone) {
@@ -25,7 +26,7 @@ export class View {
       unpeek: () => this.zoom.close(),
     });
     $("#anchor").addEventListener("click", () => this.enlarge(this.session.current.kind === "pair" ? 0 : null));
-    this.zoom.dialog.addEventListener("close", () => this.grid.focused && this.grid.focus());
+    this.zoom.dialog.addEventListener("close", () => this.grid.focused && this.grid.focus(this.#enlarged));
     new ResizeObserver(() => this.grid.fit()).observe(document.documentElement);
   }
 
@@ -131,6 +132,7 @@ export class View {
   enlarge(index) {
     const { current, related, unsure } = this.session;
     if (!current) return;
+    this.#enlarged = index ?? 0;
     const id = index === null ? null : current.candidates[index];
     const state = related.has(id) ? "same" : unsure.has(id) ? "unsure" : "";
     const mark = { same: ": selected", unsure: ": not sure", "": "" }[state];

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Relations: TypeAlias = npt.NDArray[np.int8]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Asked:
     """A question that somebody has open.
 

@@ -1,0 +1,362 @@
+"""The desk: nobody waits, nothing is asked twice without a reason, nothing is lost when it dies."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+
+from pal_plugin.data.manifest import Manifest
+from pal_plugin.errors import FeatureError, OracleError, PalError
+from pal_plugin.oracle import Grid, LabelOracle, NoisyOracle, Pairs, Prices, RandomGrids, RandomPairs, make_strategy
+from pal_plugin.oracle.desk import Asked, Desk
+from pal_plugin.oracle.policies import resolve
+from pal_plugin.oracle.store import RelationStore
+
+N = 80
+LABELS = np.arange(N) % 5
+POINTS = np.random.default_rng(0).normal(size=(N, 6)).astype(np.float32) + 2 * np.eye(6, dtype=np.float32)[LABELS]
+
+
+def manifest(size: int = N) -> Manifest:
+    return Manifest("points", "train", tuple(f"point {k}" for k in range(size)), "0" * 64)
+
+
+@pytest.fixture
+def store(tmp_path) -> Iterator[RelationStore]:
+    with RelationStore.create(tmp_path / "answers.db", manifest()) as made:
+        yield made
+
+
+def truth(asked: Asked) -> np.ndarray:
+    return np.where(LABELS[asked.question.i] == LABELS[asked.question.j], 1, -1).astype(np.int8)
+
+
+def answer(desk: Desk, annotator: str, times: int, oracle: Callable[[Asked], np.ndarray] = truth) -> list[Asked]:
+    """Answer so many questions; return them."""
+    done = []
+    for _ in range(times):
+        asked = desk.next(annotator)
+        assert asked is not None
+        desk.answer(asked.id, oracle(asked), annotator, seconds=1.0)
+        done.append(asked)
+    return done
+
+
+def pairs_of(questions) -> list[tuple[int, int]]:
+    ends = (zip(question.i.tolist(), question.j.tolist(), strict=True) for question in questions)
+    return [(min(pair), max(pair)) for some in ends for pair in some]
+
+
+def test_an_annotator_keeps_a_question_until_it_is_closed(store):
+    desk = Desk(store, RandomGrids(6))
+    first, second = desk.next("ann"), desk.ahead("ann")
+    assert (desk.next("ann").id, desk.ahead("ann").id) == (first.id, second.id)
+    assert first.id != second.id
+    desk.answer(first.id, truth(first), "ann")
+    assert desk.next("ann").id == second.id
+    desk.skip(second.id, "ann")
+    third = desk.next("ann")
+    assert third.id not in (first.id, second.id)
+    assert Desk(store, RandomGrids(6)).next("ann").id == third.id  # another process, after this one
+
+
+def test_two_annotators_have_different_questions(store):
+    desk = Desk(store, RandomGrids(6))
+    mine = [desk.next("ann"), desk.ahead("ann")]
+    theirs = [desk.next("bob"), desk.ahead("bob")]
+    assert len({asked.id for asked in mine + theirs}) == 4
+    pairs = pairs_of(asked.question for asked in mine + theirs)
+    assert len(set(pairs)) == len(pairs)
+    with pytest.raises(OracleError, match="bob"):
+        desk.answer(theirs[0].id, truth(theirs[0]), "ann")
+
+
+@pytest.mark.parametrize("annotators", [2, 6])
+def test_annotators_in_threads_lose_nothing(store, annotators):
+    desk, each = Desk(store, RandomGrids(5)), 8
+    done: dict[str, list[Asked]] = {}
+
+    def work(name: str) -> None:
+        done[name] = answer(desk, name, each)
+
+    threads = [threading.Thread(target=work, args=(f"annotator {k}",)) for k in range(annotators)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    pairs = pairs_of(asked.question for some in done.values() for asked in some)
+    assert len(set(pairs)) == len(pairs) == len(store.answers().a)
+    assert store.account().questions == annotators * each
+    known = Desk(store, RandomGrids(5)).progress()
+    now = desk.progress()
+    assert (known.related, known.unrelated, known.account) == (now.related, now.unrelated, now.account)
+
+
+@pytest.mark.parametrize("name", ["random", "grids", "active", "uncertainty", "merging"])
+@pytest.mark.parametrize("noise", [0.0, 0.1])
+def test_a_desk_that_dies_between_any_two_questions_changes_nothing(tmp_path, name, noise):
+    oracle = NoisyOracle(LabelOracle(LABELS), noise, seed=1)
+    histories = []
+    for restart in (False, True):
+        with RelationStore.create(tmp_path / f"{restart}.db", manifest()) as store:
+            strategy = make_strategy(name, N, grid=6, seed=3, seeds=np.arange(5))
+            desk = Desk(store, strategy, features=POINTS)
+            for _ in range(30):
+                if restart:
+                    desk = Desk(store, make_strategy(name, N, grid=6, seed=3, seeds=np.arange(5)), features=POINTS)
+                if desk.next("ann") is None:
+                    break
+                answer(desk, "ann", 1, lambda asked: oracle.answer(asked.question))
+            histories.append([entry.question for entry in store.questions()])
+    assert histories[0] == histories[1]
+
+
+def test_nothing_is_asked_twice_and_closure_counts(store):
+    desk = Desk(store, make_strategy("merging", N, grid=6))
+    pairs = pairs_of(one.question for one in answer(desk, "ann", 25))
+    progress, known = desk.progress(), resolve(store.answers(), N).known
+    assert len(set(pairs)) == len(pairs) == progress.account.answers
+    assert (progress.related, progress.unrelated) == (known.num_related, known.num_unrelated)
+    assert progress.related + progress.unrelated > len(pairs)
+    assert progress.known_share == (progress.related + progress.unrelated) / (N * (N - 1) / 2)
+    assert progress.components == known.num_components
+
+
+def test_skipped_and_not_sure_are_not_asked_again(store):
+    desk = Desk(store, RandomPairs(0), budget=None)
+    skipped, doubted = desk.next("ann"), desk.ahead("ann")
+    desk.skip(skipped.id, "ann", seconds=2.0)
+    desk.answer(doubted.id, [0], "ann")
+    later = answer(desk, "ann", 60)
+    assert not {skipped.question, doubted.question} & {asked.question for asked in later}
+    assert desk.progress().skipped == 1
+    assert desk.progress().account.unsure == 1
+
+
+def test_an_answer_counts_once_however_often_it_comes(store):
+    desk = Desk(store, RandomGrids(6), prices=Prices(per_click=0.5, per_second=2.0))
+    asked = desk.next("ann")
+    for _ in range(3):
+        desk.answer(asked.id, truth(asked), "ann", seconds=3.0, clicks=4)
+    progress = desk.progress("ann")
+    assert progress.account == progress.mine == store.account()
+    assert (progress.account.questions, progress.cost) == (1, 0.5 * 4 + 2.0 * 3)
+    with pytest.raises(OracleError, match="closed"):
+        desk.answer(asked.id, -truth(asked), "ann")
+    with pytest.raises(OracleError, match="closed"):
+        desk.skip(asked.id, "ann")
+    for wrong in (truth(asked)[:-1], np.full(6, 2)):
+        with pytest.raises(OracleError):
+            desk.answer(desk.next("ann").id, wrong, "ann")
+    with pytest.raises(OracleError, match="no question"):
+        desk.answer(99, truth(asked), "ann")
+
+
+def test_what_was_taken_back_comes_next_with_its_answer(store):
+    desk = Desk(store, RandomGrids(6))
+    assert desk.undo("ann") is None
+    assert not desk.can_undo("ann")
+    [first, second] = answer(desk, "ann", 2)
+    answer(desk, "bob", 1)
+    current, ahead = desk.next("ann"), desk.ahead("ann")
+    related = desk.progress().related
+    for back in (second, first):
+        shown = desk.undo("ann")
+        assert shown.question == back.question
+        assert shown.id == desk.next("ann").id == Desk(store, RandomGrids(6)).next("ann").id
+        np.testing.assert_array_equal(shown.before, truth(back))
+    assert not desk.can_undo("ann")
+    assert desk.can_undo("bob")
+    assert desk.progress("ann").mine.questions == 0
+    redone = answer(desk, "ann", 4)
+    assert [asked.question for asked in redone] == [one.question for one in (first, second, current, ahead)]
+    assert desk.progress().related >= related
+    assert [entry.state for entry in store.questions()].count("undone") == 2
+
+
+def test_undone_twice_and_after_a_skip(store):
+    desk = Desk(store, RandomGrids(6))
+    asked = desk.next("ann")
+    desk.skip(asked.id, "ann")
+    again = desk.undo("ann")
+    assert (again.question, again.before) == (asked.question, None)
+    desk.answer(again.id, truth(again), "ann")
+    once_more = desk.undo("ann")
+    assert once_more.question == asked.question
+    np.testing.assert_array_equal(once_more.before, truth(asked))
+
+
+def test_the_desk_takes_what_nobody_has_and_gives_it_to_one(store):
+    number = store.ask(Grid(3, [4, 5, 8]), source="somebody's program")
+    desk = Desk(store, RandomGrids(6))
+    later = store.ask(Pairs([1], [2]), source="somebody's program")  # behind the desk's back
+    assert desk.next("ann").id == number
+    assert desk.next("bob").id == later
+    assert desk.ahead("ann").id not in (number, later)
+
+
+def test_two_desks_on_one_store_see_each_other(store, tmp_path):
+    with RelationStore.open(tmp_path / "answers.db") as other:
+        here, there = Desk(store, RandomGrids(6), budget=20), Desk(other, RandomGrids(6), budget=20)
+        asked = []
+        for _ in range(5):
+            asked += answer(here, "ann", 2) + answer(there, "bob", 2)
+        pairs = pairs_of(one.question for one in asked)
+        assert len(set(pairs)) == len(pairs)
+        assert (here.next("ann"), there.next("bob")) == (None, None)
+        here.refresh()
+        there.refresh()
+        assert here.progress() == there.progress()
+        assert here.question(asked[-1].id) == asked[-1].question
+
+
+def test_a_budget_is_kept_with_what_is_prepared(store):
+    desk = Desk(store, RandomGrids(6), budget=5)
+    answer(desk, "ann", 3)
+    assert (desk.next("ann") is None, desk.ahead("ann") is None) == (False, False)
+    assert desk.next("bob") is None
+    assert "budget of 5" in desk.done()
+    answer(desk, "ann", 2)
+    assert desk.next("ann") is None
+    assert desk.undo("ann") is not None  # what is taken back is asked again within the same budget
+    answer(desk, "ann", 1)
+    assert store.account().questions == 5
+    assert desk.next("bob") is None
+
+
+def test_the_end_is_when_the_strategy_has_nothing_left(tmp_path):
+    with RelationStore.create(tmp_path / "few.db", manifest(4)) as store:
+        desk = Desk(store, RandomGrids(3))
+        while desk.next("ann") is not None:
+            answer(desk, "ann", 1)
+        assert "Nothing is left" in desk.done()
+        assert desk.progress().known_share == 1.0
+
+
+def contradict(store: RelationStore) -> None:
+    for pair, relation in (((0, 5), 1), ((5, 10), 1), ((0, 10), -1)):
+        store.record(Pairs([pair[0]], [pair[1]]), [relation], annotator="bob", source="test")
+
+
+def test_contradictions_are_asked_again_and_settled(store):
+    contradict(store)
+    desk = Desk(store, RandomGrids(6))
+    assert desk.progress().contradictions == 3
+    first = desk.next("ann")
+    assert first.again
+    desk.skip(first.id, "ann")
+    second = desk.next("ann")
+    assert second.again
+    assert second.question != first.question  # what this annotator skipped does not come back to them
+    [of_another] = answer(desk, "eve", 1)
+    assert of_another.question == first.question
+    answer(desk, "ann", 1)
+    assert desk.progress().contradictions == 0
+    assert resolve(store.answers(), N, "again").known.relation(0, 10) == 1
+    assert not desk.next("ann").again
+
+
+def test_one_pair_is_not_asked_again_of_two_people_at_once(store):
+    contradict(store)
+    desk = Desk(store, RandomGrids(6))
+    asked = [desk.next(name) for name in ("ann", "eve", "joe", "zoe")]
+    assert [one.again for one in asked] == [True, True, True, False]
+    assert len({one.question for one in asked}) == 4
+
+
+def test_other_policies_ask_nothing_again(store):
+    contradict(store)
+    for policy in ("latest", "majority"):
+        desk = Desk(store, RandomGrids(6), policy=policy)
+        assert desk.progress().contradictions == 1
+        assert not desk.next(policy).again
+    with pytest.raises(OracleError, match="contradict"):
+        Desk(store, RandomGrids(6), policy="refuse")
+
+
+def test_refuse_keeps_a_contradiction_out_of_the_store(store):
+    desk = Desk(store, RandomGrids(6), policy="refuse")
+    for pair in ((0, 5), (5, 10)):
+        store.record(Pairs([pair[0]], [pair[1]]), [1], annotator="bob", source="test")
+    number = store.ask(Pairs([0], [10]), source="test")
+    assert desk.next("ann").id == number
+    with pytest.raises(OracleError, match="contradicts"):
+        desk.answer(number, [-1], "ann")
+    assert store.entry(number).state == "open"
+    desk.answer(number, [1], "ann")
+    assert desk.progress().account.answers == 3
+
+
+def test_overlap_asks_a_share_of_the_questions_of_a_second_annotator(store):
+    desk = Desk(store, RandomGrids(2), overlap=0.5, seed=4)
+    mine = {asked.question for asked in answer(desk, "ann", 40)}
+    assert desk.progress().agreement is None
+    theirs = [asked.question for asked in answer(desk, "bob", 40)]
+    shared = [question for question in theirs if question in mine]
+    assert len(set(shared)) == len(shared)
+    assert 10 <= len(shared) <= 30  # of 40 at one half
+    agreement = desk.progress().agreement
+    assert agreement.pairs == 2 * len(shared)
+    assert agreement.agree == 1.0
+    assert desk.next("eve").question not in shared  # two have answered it
+
+
+def test_without_overlap_nobody_is_asked_what_another_answered(store):
+    desk = Desk(store, RandomGrids(2))
+    mine, theirs = answer(desk, "ann", 30), answer(desk, "bob", 30)
+    assert not {one.question for one in mine} & {one.question for one in theirs}
+
+
+def test_an_answer_never_waits_for_the_next_question(store):
+    """The one that comes next was drawn before, while somebody looked at the one before it."""
+
+    class Slow(RandomGrids):
+        def next(self, situation):
+            time.sleep(0.2)
+            return super().next(situation)
+
+    desk = Desk(store, Slow(6))
+    for _ in range(3):
+        asked, ahead = desk.next("ann"), desk.ahead("ann")
+        started = time.perf_counter()
+        desk.answer(asked.id, truth(asked), "ann")
+        assert desk.next("ann").id == ahead.id
+        assert time.perf_counter() - started < 0.1
+
+
+def test_features_can_change(store):
+    desk = Desk(store, make_strategy("merging", N, grid=6), features=POINTS)
+    answer(desk, "ann", 2)
+    desk.features = POINTS[:-1]
+    with pytest.raises(FeatureError, match="80"):
+        answer(desk, "ann", 1)
+    desk.features = POINTS[:, :3].copy()
+    answer(desk, "ann", 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"overlap": 1.5}, "overlap"),
+        ({"overlap": float("nan")}, "overlap"),
+        ({"budget": 0}, "budget"),
+        ({"seed": -1}, "seed"),
+    ],
+)
+def test_bad_arguments(store, options, words):
+    with pytest.raises(OracleError, match=words):
+        Desk(store, RandomGrids(6), **options)
+
+
+def test_bad_policy(store):
+    with pytest.raises(PalError, match="policy"):
+        Desk(store, RandomGrids(6), policy="latests")
+
+
+def test_fewer_than_two_samples(tmp_path):
+    with RelationStore.create(tmp_path / "one.db", manifest(1)) as store, pytest.raises(OracleError, match="two"):
+        Desk(store, RandomGrids(6))

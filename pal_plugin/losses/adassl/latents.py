@@ -48,9 +48,10 @@ class Gaussian(NamedTuple):
 
 def kl_divergence(q: Gaussian, p: Gaussian) -> Tensor:
     """Return KL(q ‖ p) of every dimension, (B, d_r), in nats."""
-    ratio = q.std / p.std
     distance = (q.mean - p.mean) / p.std
-    return (ratio.square() + distance.square() - 1) / 2 - ratio.log()
+    log_ratio = 2 * (q.std.log() - p.std.log())
+    # not ratio − 1: a small KL, which is what a latent near collapse has, would be lost in the rounding
+    return (log_ratio.expm1() - log_ratio + distance.square()) / 2
 
 
 class LatentDraw(NamedTuple):

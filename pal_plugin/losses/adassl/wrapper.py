@@ -124,7 +124,7 @@ class AdaSSL(nn.Module):
 def _check_finite(per_dimension: Tensor) -> None:
     finite = per_dimension.isfinite()
     if not finite.all():
-        bad = [f"{j}: {float(per_dimension[j])}" for j in (~finite).nonzero().flatten().tolist()]
+        bad = [f"{j}: {per_dimension[j].item()}" for j in (~finite).nonzero().flatten().tolist()]
         raise LossError(
             f"The penalty of the latent r is not finite in dimension {', '.join(bad)}",
             "Lower the learning rate, clip gradients, or warm β up for longer; go on from a checkpoint before it",

@@ -7,9 +7,9 @@ import json
 import os
 import secrets
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sqlalchemy
 from sqlalchemy import Connection, Engine
@@ -19,9 +19,6 @@ from pal_plugin.arrays import nothing_at
 from pal_plugin.errors import StoreError
 from pal_plugin.oracle.store import engine as engines
 from pal_plugin.oracle.store.schema import FORMAT, meta, samples, tables
-
-if TYPE_CHECKING:
-    from pal_plugin.data.manifest import Manifest
 
 _CREATION = 0x70616C  # number of the lock that one creation of a store holds against another
 _NEW = "Name a new file, or a database schema without tables of these names"
@@ -85,12 +82,21 @@ class Database:
         self._engine.dispose()
 
 
-def create(where: str | os.PathLike[str], manifest: Manifest, *, exist_ok: bool = False) -> None:
+def create(
+    where: str | os.PathLike[str],
+    manifest: Mapping[str, Any],
+    ids: Sequence[str],
+    *,
+    secret: str | None = None,
+    exist_ok: bool = False,
+) -> None:
     """Make the tables of a new store, all or nothing.
 
     Args:
         where: a path (SQLite; its folder is made) or a PostgreSQL URL.
-        manifest: the data set.
+        manifest: reference of the data set.
+        ids: of its N samples, in order.
+        secret: of a store that this one stands for; None: a new one.
         exist_ok: leave a store that is there already as it is.
 
     Raises:
@@ -106,28 +112,37 @@ def create(where: str | os.PathLike[str], manifest: Manifest, *, exist_ok: bool 
             with engine.connect().execution_options(**{engines.WRITES: True}) as connection, connection.begin():
                 if connection.dialect.name == "postgresql":
                     connection.execute(sqlalchemy.select(sqlalchemy.func.pg_advisory_xact_lock(_CREATION)))
-                _fill(connection, manifest, place, exist_ok)
+                if not _occupied(connection, place, exist_ok):
+                    _fill(connection, manifest, ids, secret or secrets.token_hex(32))
     finally:
         engine.dispose()
 
 
-def _fill(connection: Connection, manifest: Manifest, place: str, exist_ok: bool) -> None:
+def _occupied(connection: Connection, place: str, exist_ok: bool) -> bool:
+    """Return whether a store is there already, which `exist_ok` allows; anything else in its place is refused."""
     there = set(sqlalchemy.inspect(connection).get_table_names())
     ours = set(tables.tables)
     if ours <= there and exist_ok:
-        return
+        return True
     if there & ours or (there and connection.dialect.name == "sqlite"):
         raise StoreError(f"There is something at {place} already: the tables {', '.join(sorted(there))}", _NEW)
+    return False
+
+
+def _fill(connection: Connection, manifest: Mapping[str, Any], ids: Sequence[str], secret: str) -> None:
     tables.create_all(connection)
-    reference = json.dumps(manifest.reference())
-    connection.execute(
-        meta.insert().values(format=FORMAT, revision=0, manifest=reference, secret=secrets.token_hex(32))
-    )
-    if len(manifest):
-        connection.execute(samples.insert(), [{"number": i, "id": name} for i, name in enumerate(manifest.ids)])
+    reference = json.dumps(dict(manifest))
+    connection.execute(meta.insert().values(format=FORMAT, revision=0, manifest=reference, secret=secret))
+    if len(ids):
+        connection.execute(samples.insert(), [{"number": number, "id": name} for number, name in enumerate(ids)])
 
 
-def _check_file(path: Path) -> None:
+def check_there(path: Path) -> None:
+    """Refuse a path where no file with content is.
+
+    Raises:
+        StoreError: nothing, a folder, or an empty file.
+    """
     if not path.exists():
         mend = f"Check the path, or make a store by {_MADE_BY}"
         raise nothing_at(path, "There is no store of answers", "*.*", StoreError, mend)
@@ -135,12 +150,21 @@ def _check_file(path: Path) -> None:
         raise StoreError(f"{path} is a folder, and a store of answers is a file", "Name the file")
     if path.stat().st_size == 0:
         raise StoreError(f"The file {path} is empty, and no store of answers", "Restore it, or remove it to start anew")
+
+
+def _check_file(path: Path) -> None:
+    check_there(path)
     with engines.translated(str(path)), _sqlite(engines.connect(path)) as connection:
-        found = connection.exec_driver_sql("PRAGMA quick_check(3)").scalars().all()
+        found = list(connection.exec_driver_sql("PRAGMA quick_check(3)").scalars())
+        if found == ["ok"]:
+            lost = connection.exec_driver_sql("PRAGMA foreign_key_check").mappings().first()
+            found += (
+                [] if lost is None else [f"row {lost['rowid']} of {lost['table']} names a {lost['parent']} not there"]
+            )
     if found != ["ok"]:
         raise StoreError(
             f"The store {path} is damaged ({'; '.join(' '.join(line.split()) for line in found)})",
-            engines.REPAIR,
+            engines.repair(str(path)),
         )
 
 

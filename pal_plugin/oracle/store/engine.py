@@ -16,13 +16,12 @@ from pal_plugin.errors import ConfigError, StoreError
 
 WRITES = "pal_plugin_writes"
 _PATIENCE = 30  # seconds that a writer waits for another one
-REPAIR = "`pal oracle check --store STORE --recover NEW` writes what can still be read of an SQLite file to a new store"
 _POSTGRES = ("postgresql://", "postgres://", "postgresql+psycopg://")
 
-# What the databases say, in lower case, what it means, and what mends it; the first that fits counts.
+# What the databases say, in lower case, what it means, and what mends it ("": `repair`); the first that fits counts.
 _CAUSES = (
-    ("file is not a database", "is no SQLite database, or its first page is damaged", REPAIR),
-    ("malformed", "is damaged", REPAIR),
+    ("file is not a database", "is no SQLite database, or its first page is damaged", ""),
+    ("malformed", "is damaged", ""),
     ("locked", "is locked by another process", "Wait until that one is done, or end it"),
     ("lock timeout", "is locked by another process", "Wait until that one is done, or end it"),
     ("database or disk is full", "cannot grow: no space is left on its disk", "Free some; nothing is half-written"),
@@ -67,6 +66,11 @@ def connect(where: str | os.PathLike[str]) -> Engine:
     return engine
 
 
+def repair(place: str) -> str:
+    """Return what mends a damaged store."""
+    return f"`pal oracle check --store {place} --recover NEW` writes what can still be read of it to a new store"
+
+
 @contextlib.contextmanager
 def translated(place: str) -> Iterator[None]:
     """Raise what the database raises as an error that names the store and says what mends it.
@@ -80,11 +84,13 @@ def translated(place: str) -> Iterator[None]:
         said = str(error.orig).strip()
         for words, meaning, mend in _CAUSES:
             if words in said.lower():
-                raise StoreError(f"The store {place} {meaning} ({said.splitlines()[0]})", mend) from error
+                raise StoreError(
+                    f"The store {place} {meaning} ({said.splitlines()[0]})", mend or repair(place)
+                ) from error
         if isinstance(error, sqlalchemy.exc.OperationalError) and "sqlite" not in type(error.orig).__module__:
             raise StoreError(f"The store {place} cannot be reached ({said.splitlines()[0]})", _UNREACHABLE) from error
         if isinstance(error, sqlalchemy.exc.DatabaseError):
-            raise StoreError(f"The store {place} does not work ({said.splitlines()[0]})", REPAIR) from error
+            raise StoreError(f"The store {place} does not work ({said.splitlines()[0]})", repair(place)) from error
         raise
 
 

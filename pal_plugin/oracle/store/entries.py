@@ -67,7 +67,7 @@ def read(connection: Connection, *conditions: ColumnElement[bool], by_closing: b
         .order_by(*([questions.c.closed] if by_closing else []), questions.c.id, candidates.c.place)
     )
     for _, group in itertools.groupby(connection.execute(statement), key=lambda row: row.id):
-        yield _entry(list(group))
+        yield from_rows(list(group))
 
 
 def write_question(
@@ -170,7 +170,8 @@ def check_cost(seconds: float, clicks: int | None) -> None:
         raise OracleError(f"An answer took clicks={clicks!r}", "Give a number of 0 or more")
 
 
-def _entry(rows: Sequence[Any]) -> Entry:
+def from_rows(rows: Sequence[Any]) -> Entry:
+    """Return the question of which these are the joined rows, one a pair, in their order."""
     first = rows[0]
     i = np.array([row.i for row in rows], dtype=np.int64)
     j = np.array([row.j for row in rows], dtype=np.int64)

@@ -107,6 +107,11 @@ class StoreReader:
         with self._database.reading() as connection:
             return queries.asked(connection)
 
+    def states(self) -> dict[str, int]:
+        """Return how many questions are open, answered, skipped and undone."""
+        with self._database.reading() as connection:
+            return queries.counts(connection)
+
     def ids(self) -> list[str]:
         """Return the N ids of the samples, in order."""
         with self._database.reading() as connection:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 import uuid
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -53,7 +54,7 @@ class RelationStore(StoreReader):
             ConfigError: a URL of another kind, or psycopg is not installed.
             StoreError: something is there already, or it cannot be written.
         """
-        create(where, manifest)
+        create(where, manifest.reference(), manifest.ids)
         return cls(where)
 
     @classmethod
@@ -87,7 +88,7 @@ class RelationStore(StoreReader):
         Raises:
             ConfigError, StoreError, ManifestError: as `create` and `open`.
         """
-        create(where, manifest, exist_ok=True)
+        create(where, manifest.reference(), manifest.ids, exist_ok=True)
         return cls.open(where, manifest)
 
     def ask(self, question: Question, *, annotator: str | None = None, source: str) -> int:
@@ -252,7 +253,7 @@ class RelationStore(StoreReader):
             )
         with other._database.reading() as connection:
             closed = list(entries.read(connection, schema.questions.c.state != OPEN, by_closing=True))
-        return self._take_in(closed)
+        return self.take_in(closed)
 
     def import_(self, path: str | os.PathLike[str], *, annotator: str = "imported") -> Merged:
         """Take in the answers of a file that `export` wrote, or of a list of pairs: all of them or none.
@@ -264,9 +265,10 @@ class RelationStore(StoreReader):
         Raises:
             ConfigError, OracleError, ManifestError: as `pal_plugin.oracle.store.files.read`.
         """
-        return self._take_in(files.read(path, self.ids(), annotator=annotator, manifest=self.manifest))
+        return self.take_in(files.read(path, self.ids(), annotator=annotator, manifest=self.manifest))
 
-    def _take_in(self, closed: list[Entry]) -> Merged:
+    def take_in(self, closed: Iterable[Entry]) -> Merged:
+        """Insert closed questions that are not here yet, by their uuid, in their order, behind all that are here."""
         with self._database.writing() as (connection, revision):
             return merge.take_in(connection, revision, closed)
 

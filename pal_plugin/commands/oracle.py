@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pal_plugin.commands import oracle_serve
+from pal_plugin.commands import oracle_run, oracle_serve, oracle_store
 
 
 def add(commands: Any) -> None:
@@ -12,3 +12,5 @@ def add(commands: Any) -> None:
     oracle = commands.add_parser("oracle", help="ask which samples are related: a page for people, or a simulation")
     actions = oracle.add_subparsers(metavar="ACTION", required=True)
     oracle_serve.add(actions)
+    oracle_run.add(actions)
+    oracle_store.add(actions)

@@ -198,7 +198,8 @@ class Desk:
             entry = self._written(number)
             if entry.relations is None or (before is not None and before.state != "open"):
                 return  # it was taken in before
-            self._accounts.clear()
+            cost = Account.of(entry.question, entry.relations, seconds=entry.seconds, clicks=entry.clicks)
+            self._charge(annotator, cost)
             self._compare_again |= self._history.source(entry) in (AGAIN, OVERLAP)
             if not self._knowledge.add(entry.question, entry.relations):
                 revision, self._revision = self._revision, -1  # until this is done: it may fail half-way
@@ -212,9 +213,11 @@ class Desk:
             OracleError: no such question, another's, or one that is closed otherwise.
         """
         with self._lock:
+            before = self._history.get(number)
             self._store.skip(number, annotator, seconds)
-            self._written(number)
-            self._accounts.clear()
+            entry = self._written(number)
+            if before is not None and before.state == "open":
+                self._charge(annotator, Account(clicks=entry.clicks, seconds=entry.seconds))
 
     def undo(self, annotator: str) -> Asked | None:
         """Take back what an annotator answered or skipped last, and ask it once more, next.
@@ -319,6 +322,10 @@ class Desk:
         if annotator not in self._accounts:
             self._accounts[annotator] = self._store.account(annotator)
         return self._accounts[annotator]
+
+    def _charge(self, annotator: str, cost: Account) -> None:
+        for whose in {None, annotator} & self._accounts.keys():
+            self._accounts[whose] += cost
 
     def _agreed(self) -> Agreement | None:
         if self._compare_again:

@@ -131,7 +131,9 @@ def test_skipped_and_not_sure_are_not_asked_again(store):
     skipped, doubted = desk.next("ann"), desk.ahead("ann")
     desk.skip(skipped.id, "ann", seconds=2.0)
     desk.answer(doubted.id, [0], "ann")
+    desk.skip(skipped.id, "ann", seconds=2.0)
     later = answer(desk, "ann", 60)
+    assert desk.progress("ann").mine == desk.progress().account == store.account()
     assert not {skipped.question, doubted.question} & {asked.question for asked in later}
     assert desk.progress().skipped == 1
     assert desk.progress().account.unsure == 1

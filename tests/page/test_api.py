@@ -242,10 +242,10 @@ def test_answering_takes_no_time(make_site):
     state, took = site.state(), []
     for _ in range(20):
         body = site.body(state["questions"][0])
-        started = time.perf_counter()
+        started = time.process_time()  # of all threads here; others use this machine too
         state = site.post("answers", body).json()
-        took.append(time.perf_counter() - started)
-    assert sorted(took)[5] < 0.05  # the quicker ones: others use this machine too
+        took.append(time.process_time() - started)
+    assert np.median(took) < 0.05
 
 
 def png(answer: Response) -> Image.Image:

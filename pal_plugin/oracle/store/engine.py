@@ -82,15 +82,14 @@ def translated(place: str) -> Iterator[None]:
         yield
     except DBAPIError as error:
         said = str(error.orig).strip()
+        first = said.splitlines()[0] if said else type(error.orig).__name__
         for words, meaning, mend in _CAUSES:
             if words in said.lower():
-                raise StoreError(
-                    f"The store {place} {meaning} ({said.splitlines()[0]})", mend or repair(place)
-                ) from error
+                raise StoreError(f"The store {place} {meaning} ({first})", mend or repair(place)) from error
         if isinstance(error, sqlalchemy.exc.OperationalError) and "sqlite" not in type(error.orig).__module__:
-            raise StoreError(f"The store {place} cannot be reached ({said.splitlines()[0]})", _UNREACHABLE) from error
+            raise StoreError(f"The store {place} cannot be reached ({first})", _UNREACHABLE) from error
         if isinstance(error, sqlalchemy.exc.DatabaseError):
-            raise StoreError(f"The store {place} does not work ({said.splitlines()[0]})", repair(place)) from error
+            raise StoreError(f"The store {place} does not work ({first})", repair(place)) from error
         raise
 
 

@@ -32,6 +32,7 @@ class PairData(LightningDataModule):
         graph: where the views' neighbours come from; None pairs every image with itself.
         validation: labelled images for the online probe.
         pair_batch: whether the method takes pair batches.
+        extra_views: whether a batch holds every view once more, augmented anew.
         related_share: the share of a batch that is composed along the graph's relations, for a method that learns from
             them: every view then shows the anchor. None for one that learns from pairs of neighbours.
 
@@ -50,6 +51,7 @@ class PairData(LightningDataModule):
         validation: ImageDataset | None,
         *,
         pair_batch: bool,
+        extra_views: bool = False,
         related_share: float | None = None,
     ) -> None:
         super().__init__()
@@ -59,6 +61,7 @@ class PairData(LightningDataModule):
         self._set_graph(graph)
         self.validation = validation
         self.pair_batch = pair_batch
+        self.extra_views = extra_views
         self.cursor: tuple[int, int] = (0, 0)
         self.without_edges = 0
         self._refreshed = False
@@ -80,6 +83,7 @@ class PairData(LightningDataModule):
             seed=self.cfg.seed,
             graph=neighbours,
             pair_batch=self.pair_batch,
+            extra_views=self.extra_views,
             draw="uniform" if neighbours is None else self.cfg.graph.draw,
             relations=self.relations,
             related_share=self.related_share or 0.0,

@@ -1,4 +1,4 @@
-"""What a run that learns from known relations needs of its graph, and says of it."""
+"""What a run that learns from a graph needs of it, and what one says of known relations."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OF_FEATURES = ("knn", "radius")  # builders whose edges nobody has vouched for
 
 
 def check_method(method: Any, cfg: DictConfig) -> None:
-    """Refuse what a method that learns from relations cannot do without, before anything is fetched or built.
+    """Refuse what a method that learns from a graph cannot do without, before anything is fetched or built.
 
     Args:
         method: the class that `cfg.method` names.
@@ -28,6 +28,14 @@ def check_method(method: Any, cfg: DictConfig) -> None:
     Raises:
         ConfigError: no graph, or a setting of the method's that cannot be.
     """
+    if method.needs_graph:
+        if cfg.graph is None:
+            raise ConfigError(
+                f"{cfg.method} learns from pairs of different images, and there is no graph to draw them from",
+                "Set graph=knn (neighbours), graph=labels (one class), graph=adjacent (frames), graph=pairs "
+                "graph.pairs=FILE, or graph=file graph.path=FOLDER",
+            )
+        method.settings_of(cfg)
     if not method.wants_relations:
         return
     if cfg.graph is None:

@@ -152,6 +152,7 @@ def make_trainer(
         sync_batchnorm=cfg.sync_batchnorm,
         max_epochs=cfg.max_epochs,
         accumulate_grad_batches=cfg.accumulate_grad_batches,
+        gradient_clip_val=cfg.get("gradient_clip_val"),
         limit_train_batches=cfg.limit_train_batches,
         limit_val_batches=None if validate else 0,
         check_val_every_n_epoch=cfg.validation.every_n_epochs,
@@ -176,6 +177,8 @@ def export(module: torch.nn.Module, config: dict[str, Any], path: Path) -> None:
 
 
 def _data(cfg: DictConfig, dataset: ImageDataset, module: Any) -> PairData:
+    if module.wants_factors:
+        module.use_factors(dataset)
     pair_batch = module.wants_pair_batch
     module.anchor_probe_only = cfg.graph is not None and not pair_batch
     if module.anchor_probe_only and needs_pair_batch(module):
@@ -193,7 +196,8 @@ def _data(cfg: DictConfig, dataset: ImageDataset, module: Any) -> PairData:
     if reason:
         _say(f"no validation: {reason}")
     share = module.settings.related_share if module.wants_relations else None
-    data = PairData(cfg, dataset, graph, validation, pair_batch=pair_batch, related_share=share)
+    views: dict[str, Any] = {"pair_batch": pair_batch, "extra_views": module.extra_views}
+    data = PairData(cfg, dataset, graph, validation, **views, related_share=share)
     if data.relations is not None and share is not None:
         alpha = module.settings.graph_alpha
         data.related_share = share_of_batches(data.relations, alpha=alpha, share=share, dataset=dataset.name)

@@ -16,12 +16,14 @@ from pal_plugin.graph import SimilarityGraph
 from pal_plugin.host import METHODS, host_info, load_backbone
 from pal_plugin.launch import compose, config_names, main
 from pal_plugin.methods import method_names
+from pal_plugin.methods.adassl import ADASSL_METHODS
 from pal_plugin.methods.pal import PAL_METHODS
 from pal_plugin.train import train
 
 PROFILES = ("auto", "debug", "smoke", "cpu", "paper")
 GPS = [name for name in config_names() if name.startswith("gps_")]
 PAL = [name for name in config_names() if name.startswith("pal_")]
+ADASSL = [name for name in config_names() if name.startswith("adassl_")]
 ONE_STEP = ["profile=debug", "data.subset=128", "max_epochs=1", "validation.enabled=false"]
 
 
@@ -40,8 +42,9 @@ def test_composes(name: str, profile: str) -> None:
 
 def test_there_is_a_config_for_every_method() -> None:
     assert set(config_names()) <= set(method_names())
-    hosts = set(config_names()) - set(GPS) - set(PAL)
+    hosts = set(config_names()) - set(GPS) - set(PAL) - set(ADASSL)
     assert set(PAL) == set(PAL_METHODS)
+    assert set(ADASSL) == set(ADASSL_METHODS)
     assert {name for name in config_names() if name.startswith("gps_")} == {f"gps_{name}" for name in hosts}
     assert host_info().kind == "main" or hosts == set(METHODS)
 

@@ -35,6 +35,7 @@ class ImageDataset:
         class_names: the name of class 0, 1, …; none where nothing is labelled.
         mean: of the training images' channels, in [0, 1].
         std: likewise.
+        factors: (N, F) float32, what the images were made from, where that is known; scaled to like sizes.
 
     Raises:
         DataError: shapes, types or lengths do not fit together, an id occurs twice, or a label is no class.
@@ -48,6 +49,7 @@ class ImageDataset:
     class_names: tuple[str, ...]
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    factors: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         problem = self._problem()
@@ -106,6 +108,7 @@ class ImageDataset:
             images=self.images.subset(numbers) if isinstance(self.images, LazyImages) else self.images[numbers],
             labels=self.labels[numbers],
             ids=tuple(self.ids[row] for row in numbers),
+            factors=None if self.factors is None else self.factors[numbers],
         )
 
     def _problem(self) -> str | None:
@@ -122,7 +125,15 @@ class ImageDataset:
             return f"{len(self.ids)} ids ({len(set(self.ids))} unique) for {len(images)} images"
         if labels.min() < UNLABELLED or labels.max() >= self.num_classes:
             return f"labels run from {labels.min()} to {labels.max()} with {self.num_classes} classes"
-        return None
+        return self._problem_of_factors()
+
+    def _problem_of_factors(self) -> str | None:
+        factors = self.factors
+        if factors is None:
+            return None
+        if factors.ndim != 2 or len(factors) != len(self.images) or factors.dtype != np.float32:
+            return f"factors are {factors.dtype} of shape {factors.shape} for {len(self.images)} images"
+        return None if np.isfinite(factors).all() else "some factors are not finite"
 
 
 def _shares(counts: NDArray[np.int64], n: int) -> NDArray[np.int64]:

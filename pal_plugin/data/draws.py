@@ -18,6 +18,8 @@ SUBSET = 2
 """Stream of the choice of a subset (epoch 0)."""
 PAIRS = 3
 """Stream of the choice of related pairs; here the index is the number of the batch."""
+LATENT = 4
+"""Stream of the noise of a method's latents; here the epoch is the step, and the index says which part of it."""
 _FIRST_VIEW = 16  # streams below are reserved for choices that belong to no view
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -45,7 +47,7 @@ def uniforms(
         seed: the run's seed; any Python integer.
         epoch: the epoch, from 0.
         index: (B,) sample indices, not negative.
-        stream: what the numbers are for: `POSITIVE`, `ORDER`, `SUBSET`, `PAIRS` or `view_stream(v)`.
+        stream: what the numbers are for: `POSITIVE`, `ORDER`, `SUBSET`, `PAIRS`, `LATENT` or `view_stream(v)`.
         count: how many numbers a sample gets.
         copies: (B,) which copy of its sample each one is, not negative; None: each the first, 0. Every copy has
             numbers of its own.

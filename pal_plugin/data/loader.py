@@ -37,6 +37,7 @@ def pair_loader(
     related_share: float = 0.0,
     pair_batch: bool = False,
     draw: str = "uniform",
+    extra_views: bool = False,
     num_workers: int = 0,
     rank: int = 0,
     world_size: int = 1,
@@ -67,7 +68,9 @@ def pair_loader(
         sampler = EpochSampler(len(dataset), batch_size, **ranks)
     else:
         sampler = RelatedSampler(PairComposition(relations, batch_size * world_size, related_share), **ranks)
-    pairs = PairDataset(dataset, policies, seed=seed, graph=graph, pair_batch=pair_batch, draw=draw)
+    pairs = PairDataset(
+        dataset, policies, seed=seed, graph=graph, pair_batch=pair_batch, draw=draw, extra_views=extra_views
+    )
     return _loader(pairs, num_workers, batch_sampler=sampler)
 
 

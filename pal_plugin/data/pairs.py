@@ -41,6 +41,9 @@ class PairDataset(Dataset[Batch]):
       shows and that sample's label (-1 where it has none);
     - `pair_batch=False`: `[index (B,), [view_1, …, view_V], targets (B,)]`: the anchor's.
 
+    With `extra_views`, V is twice as many: all views come once more, of the same samples, under augmentations of their
+    own. The first half is what it is without.
+
     A view is (B, 3, S, S) float32, S its policy's `crop_size`. View 1 shows the anchor; with a graph, every other one
     shows a neighbour of its own, drawn from the anchor's positive edges, the small crops of multi-crop too; without a
     graph all show the anchor. Every draw is a function of (seed, epoch, anchor, view), and, where an anchor comes more
@@ -54,6 +57,7 @@ class PairDataset(Dataset[Batch]):
         seed: the run's seed.
         graph: where neighbours come from; it must have been built from `dataset`.
         pair_batch: which of the two forms.
+        extra_views: whether all views come once more.
         draw: which neighbour: `"uniform"`, `"weighted"`, `"nearest"` or `"furthest"`, as in
             `SimilarityGraph.draw_positive`; with the latter two, all views but the first show the same one.
 
@@ -74,6 +78,7 @@ class PairDataset(Dataset[Batch]):
         graph: SimilarityGraph | None,
         pair_batch: bool,
         draw: str = "uniform",
+        extra_views: bool = False,
     ) -> None:
         self.dataset = dataset
         self.graph = graph
@@ -82,7 +87,10 @@ class PairDataset(Dataset[Batch]):
         self._seed = seed
         self._pair_batch = pair_batch
         self._draw = draw
+        self._shown = len(self._views)
         _check_views(self._views, needed=1 if graph is None else 2)
+        if extra_views:
+            self._views = self._views * 2
         if graph is not None:
             check_indexes(graph, dataset, "The graph", stacklevel=4)
             self.without_edges = _count_without_edges(graph, draw)
@@ -108,14 +116,13 @@ class PairDataset(Dataset[Batch]):
     def samples(self, request: Request) -> NDArray[np.int64]:
         """Return (B, V): which sample each view shows."""
         anchors = request.indices
-        samples = np.repeat(anchors[:, None], len(self._views), axis=1)
-        if self.graph is None:
-            return samples
-        u = uniforms(self._seed, request.epoch, anchors, POSITIVE, len(self._views) - 1)
-        for view in range(1, len(self._views)):
-            drawn = self.graph.draw_positive(anchors, u[:, view - 1], self._draw)
-            samples[:, view] = np.where(drawn < 0, anchors, drawn)
-        return samples
+        samples = np.repeat(anchors[:, None], self._shown, axis=1)
+        if self.graph is not None:
+            u = uniforms(self._seed, request.epoch, anchors, POSITIVE, self._shown - 1)
+            for view in range(1, self._shown):
+                drawn = self.graph.draw_positive(anchors, u[:, view - 1], self._draw)
+                samples[:, view] = np.where(drawn < 0, anchors, drawn)
+        return np.tile(samples, len(self._views) // self._shown)
 
     def _render(self, samples: NDArray[np.int64], draws: Sequence[Draws]) -> list[Tensor]:
         images, mean, std = self.dataset.images, self.dataset.mean, self.dataset.std

@@ -46,12 +46,18 @@ class HostBase(SoloBase):  # type: ignore[misc]
     Attributes:
         wants_pair_batch: whether the method takes the graph-aware loader's pair batches.
         wants_relations: whether it learns from a graph's relations: its views then all show the anchor.
+        needs_graph: whether it is nothing without a graph, from which its pairs come.
+        extra_views: whether its pair batches hold every view once more, augmented anew, after the others.
+        wants_factors: whether it takes the images' true factors, by `use_factors`.
         anchor_probe_only: set when the views of a plain batch are of different images; the probe then sees view 1 only,
             whose label is known.
     """
 
     wants_pair_batch: ClassVar[bool] = False
     wants_relations: ClassVar[bool] = False
+    needs_graph: ClassVar[bool] = False
+    extra_views: bool = False
+    wants_factors: bool = False
     anchor_probe_only: bool = False
     cfg: DictConfig
     # The release defines this hook and Lightning 2 refuses to run a module that has it.
@@ -67,7 +73,18 @@ class HostBase(SoloBase):  # type: ignore[misc]
 
     def multicrop_forward(self, X: Tensor) -> Outputs:
         """Forward a small crop."""
-        return {"feats": self.backbone(self._layout(X))}
+        return {"feats": self.backbone_features(X)}
+
+    def backbone_features(self, X: Tensor) -> Tensor:
+        """Return what the backbone makes of one view, (B, D)."""
+        features: Tensor = self.backbone(self._layout(X))
+        return features
+
+    def step_without_heads(self, X: Tensor, targets: Tensor) -> Outputs:
+        """Forward one view in training through backbone and probe, and through nothing that the method adds."""
+        feats = self.backbone_features(X)
+        logits = self.classifier(feats.detach())
+        return {"feats": feats, "logits": logits, **probe_statistics(logits, targets)}
 
     def _base_shared_step(self, X: Tensor, targets: Tensor) -> Outputs:
         X = self._layout(X)

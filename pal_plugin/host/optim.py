@@ -32,7 +32,8 @@ class LARS(Optimizer):
         eta: trust coefficient.
         eps: added to the denominator of the ratio.
         clip_lr: clip `ratio / lr` at 1 (LARC).
-        exclude_bias_n_norm: leave one-dimensional parameters out of scaling and decay.
+        exclude_bias_n_norm: leave one-dimensional parameters out of scaling and decay. Single numbers, which are no
+            layers, always are.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class LARS(Optimizer):
     def _update(self, parameter: torch.Tensor, group: dict[str, Any]) -> None:
         update = parameter.grad
         assert update is not None
-        if parameter.ndim != 1 or not group["exclude_bias_n_norm"]:
+        if parameter.ndim > 1 or (parameter.ndim == 1 and not group["exclude_bias_n_norm"]):
             update = _scaled(parameter, update, group)
         if group["momentum"] != 0:
             state = self.state[parameter]

@@ -19,6 +19,7 @@ with release_aliases() if INFO.kind == "release" else contextlib.nullcontext(), 
         methods: Any = importlib.import_module("solo.methods")
         base: Any = importlib.import_module("solo.methods.base")
         momentum: Any = importlib.import_module("solo.utils.momentum")
+        losses: Any = importlib.import_module("solo.losses")
     except ImportError as error:
         raise HostError(f"solo-learn at {INFO.path} cannot be imported: {error}", f"Run: {INSTALL}") from error
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from pal_plugin.methods.adassl import AdaptiveLatent
 from pal_plugin.methods.gps import GraphPairs, on_pairs
 from pal_plugin.methods.lookup import find_method, method_names, pair_methods
 from pal_plugin.methods.pal import GraphLoss
 
-__all__ = ["GraphLoss", "GraphPairs", "find_method", "method_names", "on_pairs", "pair_methods"]
+__all__ = ["AdaptiveLatent", "GraphLoss", "GraphPairs", "find_method", "method_names", "on_pairs", "pair_methods"]

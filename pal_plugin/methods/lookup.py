@@ -7,13 +7,16 @@ from typing import Any
 from pal_plugin import registry
 from pal_plugin.errors import ConfigError
 from pal_plugin.host import METHODS, BaseMethod
+from pal_plugin.methods.adassl import ADASSL_METHODS
 from pal_plugin.methods.gps import PREFIX, on_pairs
 from pal_plugin.methods.pal import PAL_METHODS
+
+OURS: dict[str, type] = {**PAL_METHODS, **ADASSL_METHODS}
 
 
 def method_names() -> list[str]:
     """Return the names of all methods that can be trained here."""
-    return sorted({*METHODS, *PAL_METHODS, *registry.methods, *(PREFIX + name for name in _plain())})
+    return sorted({*METHODS, *OURS, *registry.methods, *(PREFIX + name for name in _plain())})
 
 
 def find_method(name: str) -> type:
@@ -25,11 +28,11 @@ def find_method(name: str) -> type:
     """
     if name in registry.methods:
         return _checked(name, registry.methods.get(name))
-    for ours in (METHODS, PAL_METHODS):
+    for ours in (METHODS, OURS):
         if name in ours:
             return ours[name]
     base = name.removeprefix(PREFIX)
-    if base == name or base not in {*METHODS, *PAL_METHODS, *registry.methods}:
+    if base == name or base not in {*METHODS, *OURS, *registry.methods}:
         known = registry.near_matches(name, method_names())
         raise ConfigError(f"There is no method called {name!r}", f"Choose another: {known}")
     found: Any = find_method(base)
@@ -39,9 +42,9 @@ def find_method(name: str) -> type:
 
 
 def pair_methods() -> dict[str, type]:
-    """Return every `gps_*`, `pal_*` and third-party method by name; a broken third-party one warns and is left out."""
+    """Return every `gps_*`, `pal_*`, `adassl_*` and third-party method by name; a broken one warns and is left out."""
     paired = {name: find_method(name) for name in map(PREFIX.__add__, _plain())}
-    return {**PAL_METHODS, **registry.methods.load_all(), **paired}
+    return {**OURS, **registry.methods.load_all(), **paired}
 
 
 def _plain() -> dict[str, type]:

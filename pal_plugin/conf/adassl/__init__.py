@@ -1,0 +1,1 @@
+"""AdaSSL's settings, as its authors have them for a data set."""

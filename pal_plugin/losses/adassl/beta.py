@@ -20,7 +20,7 @@ class BetaSchedule(nn.Module):
     `global_step`), so that accumulation does not hasten it and a resumed run goes on where it was.
 
     `free_bits`: a dimension whose mean penalty over the batch is below it is charged that much, without a gradient
-    (Kingma et al., arXiv 1606.04934, Appendix C8); it is the least KL, in nats, a dimension is pushed to.
+    (Kingma et al., arXiv 1606.04934): it is pushed no further. The mean is this rank's, of both directions.
 
     `kl_target`: once warm, β is multiplied at every step by exp(rate·e), e = (L_reg − target)/target within ±1, where
     L_reg is the last step's mean over micro-batches and ranks: β rises while the KL is above its target and falls while

@@ -107,8 +107,10 @@ def clamped_share(
         logits = cosine_logits(contexts, rows, temperature=temperature, scale=scale)
         if clamp is None:
             return logits.new_zeros(())
-        kept = ~own_contexts(logits, Targets(rows, 0, target_x.shape[0]))
-        return (logits[kept].abs() > clamp).to(logits).mean()
+        beyond = (logits.abs() > clamp).to(logits)
+        _, own = _columns(target_x.shape[0], Targets(rows, 0, target_x.shape[0]))
+        left_out = beyond.gather(1, own.unsqueeze(1))
+        return (beyond.sum() - left_out.sum()) / (beyond.numel() - left_out.numel())
 
 
 def gather_targets(target_x: Tensor, target_y: Tensor) -> Targets:
@@ -130,7 +132,8 @@ def gather_targets(target_x: Tensor, target_y: Tensor) -> Targets:
 def cosine_logits(contexts: Tensor, targets: Tensor, *, temperature: float, scale: Tensor | float = 1.0) -> Tensor:
     """Return λ·cos/τ of contexts (M, D) and targets (N, D): (M, N)."""
     with no_autocast(contexts):
-        return scale * (F.normalize(contexts, dim=1) @ F.normalize(targets, dim=1).T) / temperature
+        scaled = F.normalize(contexts, dim=1) * (scale / temperature)  # here, where there are fewer numbers
+        return scaled @ F.normalize(targets, dim=1).T
 
 
 def contrast(logits: Tensor, targets: Targets, *, clamp: float | None) -> Tensor:
@@ -143,25 +146,19 @@ def contrast(logits: Tensor, targets: Targets, *, clamp: float | None) -> Tensor
     """
     if clamp is not None:
         logits = logits.clamp(-clamp, clamp)
-    logits = logits.masked_fill(own_contexts(logits, targets), -torch.inf)
-    positives = logits.gather(1, _slots(logits, targets).unsqueeze(1))
-    return (logits.logsumexp(1).sum() - positives.sum()) * _ranks() / (2 * targets.pairs)
+    positives, own = _columns(logits.shape[0] // 2, targets)
+    logits = logits.scatter(1, own.unsqueeze(1), -torch.inf)
+    return F.cross_entropy(logits, positives, reduction="sum") * _ranks() / (2 * targets.pairs)
 
 
-def own_contexts(logits: Tensor, targets: Targets) -> Tensor:
-    """Return (2·B_r, 2·ΣB_r) booleans: the column that each row was edited from.
+def _columns(pairs: int, targets: Targets) -> tuple[Tensor, Tensor]:
+    """Return each row's positive and the view that it was edited from, as columns, (2·B_r,) both.
 
     By slot, not by sample: a batch may hold a sample more than once.
     """
-    other_view = _slots(logits, targets).roll(logits.shape[0] // 2)
-    columns = torch.arange(logits.shape[1], device=logits.device)
-    return columns == other_view.unsqueeze(1)
-
-
-def _slots(logits: Tensor, targets: Targets) -> Tensor:
-    """Return the column of each row's positive, (2·B_r,)."""
-    own = targets.start + torch.arange(logits.shape[0] // 2, device=logits.device)
-    return torch.cat([own, targets.pairs + own])
+    x = targets.start + torch.arange(pairs, device=targets.rows.device)
+    y = targets.pairs + x
+    return torch.cat([x, y]), torch.cat([y, x])
 
 
 def _contexts(

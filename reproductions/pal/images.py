@@ -14,12 +14,11 @@ from pal_plugin.launch import compose
 from pal_plugin.train import METRICS
 from reproductions.evaluation import evaluated
 from reproductions.layout import scratch
-from reproductions.pal.images_cells import AUGMENTATION, SHARE, Cell, result, run_folder
+from reproductions.pal.images_cells import AUGMENTATION, EPOCHS, SHARE, Cell, result, run_folder
 from reproductions.pal.names import PAPER
 from reproductions.pretraining import pretrain
 from reproductions.stage import run
 
-EPOCHS = {"smoke": 4, "cpu": 4}  # drawn relations make an epoch a third longer; other profiles keep their own number
 OF_THE_GRAPH = ("known_images", "oracle_edges")
 
 

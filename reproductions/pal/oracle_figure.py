@@ -1,0 +1,72 @@
+"""The figure of the oracle runs: known pairs and accuracy against clicks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pal_plugin.io import atomic_path
+from reproductions.pal.oracle_cells import OracleCell
+
+Cells = dict[OracleCell, list[dict[str, Any]]]
+COLOURS = {"random": "#8a8f98", "active": "#5b7db1", "merging": "#d1793a"}
+NAMES = {"random": "passive: random pairs", "active": "active: the authors'", "merging": "component-merging"}
+PANELS = {
+    "related": "pairs known to be related",
+    "related_purity": "… share of them that truly are",
+    "accuracy": "k-NN, top-1 in percent",
+}
+
+
+def draw(path: Path, profile: str, cells: Cells, without: list[float]) -> None:
+    """Draw known pairs, how many of them are right, and accuracy, against clicks.
+
+    A line a cell, through the means of its rounds, and a mark a seed; dashed where some answers are wrong. What learnt
+    from no relation is dotted.
+
+    Args:
+        path: the PNG to write.
+        profile: named in the title.
+        cells: the runs of each cell.
+        without: accuracies without relations, one a seed.
+    """
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(1, len(PANELS), figsize=(10.2, 3.6), layout="constrained")
+    for axis, (key, title) in zip(axes, PANELS.items(), strict=True):
+        for cell, runs in cells.items():
+            _line(axis, cell, runs, key)
+        axis.set_title(title, fontsize=9, loc="left")
+        axis.set_xlabel("clicks", fontsize=9)
+        axis.tick_params(labelsize=9)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0].set_yscale("log")
+    axes[1].set_ylim(0, 1.05)
+    if without:
+        axes[2].axhline(sum(without) / len(without), color="#9aa0a6", linestyle=":", label="without relations")
+    entries = [axis.get_legend_handles_labels() for axis in axes]
+    legend = {label: handle for handles, labels in entries for handle, label in zip(handles, labels, strict=True)}
+    figure.legend(list(legend.values()), list(legend), loc="outside lower center", ncols=4, fontsize=8, frameon=False)
+    data = next(iter(cells.values()))[0]["data"]
+    figure.suptitle(f"An oracle on {data}, profile {profile}: a mark a seed", fontsize=10, x=0.01, ha="left")
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=150)
+    plt.close(figure)
+
+
+def _line(axis: Any, cell: OracleCell, runs: list[dict[str, Any]], key: str) -> None:
+    """Draw the rounds of a cell that have a figure `key`."""
+    curves = [[row for row in run["curve"] if row["questions"] and row[key] is not None] for run in runs]
+    rounds = list(zip(*curves, strict=False))  # as far as every seed has got
+    if not rounds:
+        return
+    colour, wrong = COLOURS[cell.strategy], f", {100 * cell.noise:g} % wrong" if cell.noise else ""
+    means = [[sum(row[name] for row in rows) / len(rows) for name in ("clicks", key)] for rows in rounds]
+    style = {"color": colour, "linestyle": "--" if cell.noise else "-", "linewidth": 1.2}
+    axis.plot(*zip(*means, strict=True), **style, label=f"{NAMES[cell.strategy]}{wrong}")
+    for rows in rounds:
+        marks = [row["clicks"] for row in rows], [row[key] for row in rows]
+        axis.plot(*marks, "o", color=colour, markersize=4, mfc="white")

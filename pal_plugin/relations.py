@@ -76,7 +76,17 @@ def describe(graph: SimilarityGraph, relations: Relations) -> str:
     closed = ", closed under transitivity" if isinstance(relations, Cliques) else ""
     kind = "of neighbours" if _of_features(builder) else "known to be related"
     pairs = f"{relations.num_pairs} pair(s) {kind} among {known} of {size} images"
-    return f"{pairs}, from {builder.get('name', 'a graph')}{closed}"
+    return f"{pairs}, from {_source(builder)}{closed}"
+
+
+def _source(builder: Mapping[str, Any]) -> str:
+    """Return where the relations of a graph come from."""
+    if builder.get("name") != "answers":
+        return str(builder.get("name", "a graph"))
+    told = builder["parameters"]
+    relations = told["must_link"] + told["cannot_link"]
+    aside = f", {told['set_aside']} of whose {relations} relations are set aside ({told['policy']})"
+    return f"answers to {told['questions']} questions{aside if told['set_aside'] else ''}"
 
 
 def figures(graph: SimilarityGraph, relations: Relations) -> dict[str, int]:

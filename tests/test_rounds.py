@@ -302,11 +302,19 @@ def test_training_on_a_store(tmp_path: Path) -> None:
     cfg = compose("pal_simclr", overrides)
     graph = make_graph(cfg.graph, DIGITS)
     assert relations(graph).num_pairs == 6
-    assert "6 pair(s) known to be related among 4 of 64 images, from answers" in describe(graph, relations(graph))
+    said = "6 pair(s) known to be related among 4 of 64 images, from answers to 2 questions, closed under transitivity"
+    assert describe(graph, relations(graph)) == said
     metrics = train(cfg)
     assert metrics["known_images"] == 4
     with pytest.raises(ManifestError, match="64 samples"):
         make_graph(cfg.graph, load_digits("train"))
+    with RelationStore.open(where) as store:
+        store.record(Pairs([same[1]], [same[2]]), [-1], annotator="bob", source="by hand")
+    with pytest.raises(OracleError, match="contradict"):
+        make_graph(cfg.graph, DIGITS)
+    cfg.graph.policy = "latest"
+    graph = make_graph(cfg.graph, DIGITS)
+    assert "answers to 3 questions, 1 of whose 8 relations are set aside (latest)" in describe(graph, relations(graph))
     cfg.graph.policy = "loudest"
     with pytest.raises(PalError, match="loudest"):
         make_graph(cfg.graph, DIGITS)
@@ -325,6 +333,8 @@ def test_rounds_with_training(trained_settings: Settings, capsys: pytest.Capture
     assert [point.account.questions for point in points] == [0, 6, 12]
     said = capsys.readouterr().err
     assert "round 2 of 2: 12 questions" in said
+    assert said.count("no known relations among 64 images") == 1
+    assert "no batch of epoch" not in said
     for number in range(3):
         folder = settings.out / f"round_{number}"
         assert np.load(folder / "features" / "features.npy").shape == (64, 512)
@@ -370,6 +380,7 @@ def run(processes: ForkServerContext, tmp_path: Path) -> Run:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_killed_anywhere_it_ends_the_same(run: Run, tmp_path: Path) -> None:
     assert run("whole") == 0
     assert run("killed", batch=2) == -signal.SIGKILL  # in the control's training

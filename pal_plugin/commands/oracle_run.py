@@ -99,8 +99,8 @@ def settings_of(args: argparse.Namespace) -> Settings:
         "val_fraction": args.val_fraction,
         "subset": args.subset,
     }
-    same = ("strategy", "budget", "rounds", "grid", "stop", "order", "features", "oracle", "noise", "policy")
-    same += ("per_click", "per_second", "currency", "seed", "store")
+    same = ["strategy", "budget", "rounds", "grid", "stop", "order", "features", "oracle", "noise", "policy"]
+    same += ["per_click", "per_second", "currency", "seed", "store"]
     return Settings(
         data={key: value for key, value in data.items() if value is not None},
         out=args.out or default_out(args.store),

@@ -49,7 +49,7 @@ def _add_questions(serve: argparse.ArgumentParser) -> None:
         "--strategy",
         default="merging",
         metavar="NAME",
-        help=f"what is asked next: {', '.join(STRATEGIES)}, or one that a plugin adds (default: merging)",
+        help=f"what is asked next: {', '.join(STRATEGIES)} (default: merging)",
     )
     questions.add_argument("--grid", type=int, default=12, metavar="M", help="candidates of a grid (default: 12)")
     questions.add_argument("--order", type=Path, metavar="FILE", help="ask about these samples first (picks.csv)")
@@ -119,7 +119,7 @@ def _room(args: argparse.Namespace, dataset: ImageDataset, store: RelationStore)
     prices = Prices(args.per_click, args.per_second, args.currency)
     desk = Desk(
         store,
-        _strategy(args, dataset),
+        _strategy(args, dataset, store),
         policy=args.policy,
         features=_features(args, dataset),
         overlap=args.overlap,
@@ -131,19 +131,34 @@ def _room(args: argparse.Namespace, dataset: ImageDataset, store: RelationStore)
     return Room(desk, pictures, dataset.name, dataset.split, len(dataset), args.currency)
 
 
-def _strategy(args: argparse.Namespace, dataset: ImageDataset) -> Strategy:
-    from pal_plugin.oracle.checks import first_of_each_class
+def _strategy(args: argparse.Namespace, dataset: ImageDataset, store: RelationStore) -> Strategy:
     from pal_plugin.oracle.strategies import make_strategy
 
-    return make_strategy(
-        args.strategy,
-        len(dataset),
-        grid=args.grid,
-        seed=args.draw_seed,
-        seeds=first_of_each_class(dataset.labels) if args.strategy == "active" else None,
-        order=args.order,
-        stop=args.stop,
-    )
+    options = {"grid": args.grid, "seed": args.draw_seed, "order": args.order, "stop": args.stop}
+    if args.strategy == "active":
+        options["seeds"] = _seeds(dataset, store)
+    return make_strategy(args.strategy, len(dataset), **options)
+
+
+def _seeds(dataset: ImageDataset, store: RelationStore) -> npt.NDArray[np.int64]:
+    """Return one sample of each class, and let the store know that they are unrelated."""
+    import numpy as np
+
+    from pal_plugin.errors import ConfigError
+    from pal_plugin.oracle.checks import first_of_each_class
+    from pal_plugin.oracle.history import SEEDS
+    from pal_plugin.oracle.strategies import seed_pairs
+
+    if not (dataset.labels >= 0).any():
+        raise ConfigError(
+            f"The strategy active starts from a known sample of each class, and no image of {dataset.name} has a label",
+            "Choose another: --strategy merging",
+        )
+    seeds = first_of_each_class(dataset.labels)
+    pairs = seed_pairs(seeds)
+    if pairs is not None and SEEDS not in store.annotators():
+        store.record(pairs, np.full(len(pairs), -1), annotator=SEEDS, source=SEEDS, clicks=0)
+    return seeds
 
 
 def _features(args: argparse.Namespace, dataset: ImageDataset) -> npt.NDArray[np.float32] | None:

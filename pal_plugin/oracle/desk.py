@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pal_plugin.errors import OracleError
 from pal_plugin.oracle.accounting import Account, Prices
 from pal_plugin.oracle.checks import check_count, check_seed, check_size
-from pal_plugin.oracle.history import AGAIN, OVERLAP, TAKEN_BACK, History
+from pal_plugin.oracle.history import AGAIN, OVERLAP, TAKEN_BACK, History, cost_of
 from pal_plugin.oracle.knowledge import Knowledge
 from pal_plugin.oracle.questions import Question
 from pal_plugin.oracle.situation import Situation
@@ -198,8 +198,7 @@ class Desk:
             entry = self._written(number)
             if entry.relations is None or (before is not None and before.state != "open"):
                 return  # it was taken in before
-            cost = Account.of(entry.question, entry.relations, seconds=entry.seconds, clicks=entry.clicks)
-            self._charge(annotator, cost)
+            self._charge(entry)
             self._compare_again |= self._history.source(entry) in (AGAIN, OVERLAP)
             if not self._knowledge.add(entry.question, entry.relations):
                 revision, self._revision = self._revision, -1  # until this is done: it may fail half-way
@@ -217,7 +216,7 @@ class Desk:
             self._store.skip(number, annotator, seconds)
             entry = self._written(number)
             if before is not None and before.state == "open":
-                self._charge(annotator, Account(clicks=entry.clicks, seconds=entry.seconds))
+                self._charge(entry)
 
     def undo(self, annotator: str) -> Asked | None:
         """Take back what an annotator answered or skipped last, and ask it once more, next.
@@ -320,12 +319,12 @@ class Desk:
 
     def _account(self, annotator: str | None) -> Account:
         if annotator not in self._accounts:
-            self._accounts[annotator] = self._store.account(annotator)
+            self._accounts[annotator] = self._history.account(annotator)
         return self._accounts[annotator]
 
-    def _charge(self, annotator: str, cost: Account) -> None:
-        for whose in {None, annotator} & self._accounts.keys():
-            self._accounts[whose] += cost
+    def _charge(self, entry: Entry) -> None:
+        for whose in {None, entry.annotator} & self._accounts.keys():
+            self._accounts[whose] += cost_of(entry)
 
     def _agreed(self) -> Agreement | None:
         if self._compare_again:

@@ -8,14 +8,16 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import numpy.typing as npt
 
+from pal_plugin.oracle.accounting import Account
 from pal_plugin.oracle.questions import Pairs, Question
 from pal_plugin.oracle.situation import AskedPairs
 from pal_plugin.oracle.store import Entry
 
-AGAIN, OVERLAP, TAKEN_BACK = "again", "overlap", "undone:"
-"""Sources of questions that no strategy drew; the last is followed by the uuid of what was taken back.
+AGAIN, OVERLAP, TAKEN_BACK, SEEDS = "again", "overlap", "undone:", "seeds"
+"""Sources of questions that no strategy drew.
 
-A uuid stays the same where stores are merged, and numbers do not.
+`TAKEN_BACK` is followed by the uuid of what was taken back: it stays the same where stores are merged, and numbers do
+not. `SEEDS` is what was told from the start, and asked of nobody.
 """
 
 
@@ -78,6 +80,17 @@ class History:
         back = [entry for entry in mine if entry.source.startswith(TAKEN_BACK)]
         return back[::-1] + [entry for entry in mine if not entry.source.startswith(TAKEN_BACK)]
 
+    def account(self, annotator: str | None = None) -> Account:
+        """Return what was asked of an annotator, or of all, and what it cost, as `RelationStore.account` does.
+
+        What was told from the start is left out.
+        """
+        total = Account()
+        for entry in self._entries.values():
+            if annotator in (None, entry.annotator) and entry.source != SEEDS:
+                total += cost_of(entry)
+        return total
+
     def can_undo(self, annotator: str) -> bool:
         """Return whether an annotator closed a question that still counts."""
         closed = ("answered", "skipped")
@@ -116,3 +129,10 @@ class History:
         if not entry.source.startswith(TAKEN_BACK):
             return None
         return self._by_uuid.get(entry.source.removeprefix(TAKEN_BACK))
+
+
+def cost_of(entry: Entry) -> Account:
+    """Return what a question cost: where it was skipped or taken back, clicks and seconds only."""
+    if entry.state == "answered" and entry.relations is not None:
+        return Account.of(entry.question, entry.relations, seconds=entry.seconds, clicks=entry.clicks)
+    return Account(clicks=entry.clicks, seconds=entry.seconds)

@@ -70,7 +70,7 @@ class Access:
             headers: by their names in small letters.
         """
         host = headers.get("host", "")
-        if not self._is_called(host):
+        if not self.is_called(host):
             mend = "Open the address that `pal oracle serve` printed, or name this host to it: --allow-host NAME"
             return Refusal(403, "The page is not served under this host name", mend)
         if self.token is not None and not self._has_token(headers.get("cookie", "")):
@@ -85,7 +85,8 @@ class Access:
         """Return whether a query string (`token=…`) brings the token."""
         return self.token is not None and _same(parse_qs(query).get("token", [""])[0], self.token)
 
-    def _is_called(self, host: str) -> bool:
+    def is_called(self, host: str) -> bool:
+        """Return whether a Host header names this server, or an address that is no name."""
         try:
             name = urlsplit(f"//{host}").hostname or ""
         except ValueError:
@@ -120,7 +121,6 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        query = scope["query_string"].decode("latin-1")
         access = self._access
 
         async def send_safely(message: Message) -> None:
@@ -128,7 +128,8 @@ class Guard:
                 message["headers"] = _with_ours(message.get("headers", []))
             await send(message)
 
-        if scope["method"] == "GET" and scope["path"] == "/" and access.is_key(query):
+        at_the_door = scope["method"] == "GET" and scope["path"] == "/" and access.is_called(headers.get("host", ""))
+        if at_the_door and access.is_key(scope["query_string"].decode("latin-1")):
             cookie = f"{access.cookie}={access.token}; HttpOnly; SameSite=Strict; Path=/"
             await _reply(send_safely, 200, _WELCOME, "text/html; charset=utf-8", {"set-cookie": cookie})
             return

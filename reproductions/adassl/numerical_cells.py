@@ -13,6 +13,16 @@ from reproductions.layout import ROOT, results
 
 # what AdaSSL charges r with, by method; None for the baselines, which have no r
 BETAS = {"infonce": None, "aninfonce": None, "hinfonce": None, "v": 0.1, "v.3": 0.3, "s": 0.1, "gt": 0.0}
+LABELS = {
+    "infonce": "InfoNCE",
+    "aninfonce": "AnInfoNCE",
+    "hinfonce": "H-InfoNCE",
+    "v": "AdaSSL-V, β .1",
+    "v.3": "AdaSSL-V, β .3",
+    "s": "AdaSSL-S, β .1",
+    "gt": "true difference",
+}
+ORACLE = "gt"  # is told what no other method is
 WEIGHTED = ("aninfonce", "hinfonce")  # their logits have learnable weights: a clamp can bind at any temperature
 TEMPERATURES = (0.1, 0.02, 0.05, 0.2)  # in the order that they are run in
 CLAMP = 20.0

@@ -79,7 +79,7 @@ class Edited(Objective):
         return loss
 
     def monitor(self, x: Tensor, y: Tensor, difference: Tensor) -> dict[str, float]:
-        """Return `loss`, the same with r from the prior or another pair, and the sizes that `log_values` describes."""
+        """Return `loss`, the same with r from the prior or another pair, and KL, gates and deviations."""
 
         def contrastive(edited_x: Tensor, edited_y: Tensor) -> Tensor:
             return adassl_info_nce(edited_x, edited_y, x, y, **self._logits)

@@ -1,0 +1,83 @@
+"""The figure of the numerical runs: what is read of content and style against temperature, with and without a clamp."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pal_plugin.io import atomic_path
+from reproductions.adassl.numerical_cells import BETAS, CLAMP, LABELS
+from reproductions.adassl.numerical_runs import Cells, at, mean, untrained, values
+
+STYLES = {
+    "infonce": ("#9aa0a6", "o", "-"),
+    "aninfonce": ("#7fa7d6", "s", "-"),
+    "hinfonce": ("#2f5d9b", "D", "-"),
+    "v": ("#d1562a", "o", "-"),
+    "v.3": ("#e9a06b", "s", "-"),
+    "s": ("#4f9d69", "^", "-"),
+    "gt": ("#333333", "*", "--"),
+}
+ROWS = {"content": "content, R²", "style": "style, R²"}
+LOWEST = -0.1  # of the axes: what is below stands at the edge
+
+
+def draw(path: Path, profile: str, cells: Cells) -> None:
+    """Draw a row of panels for content and one for style: in and out of distribution, each with and without a clamp.
+
+    A line a method through the means, a mark a seed, the untrained encoder dotted. Where the clamp cannot bind, the
+    runs with it stand in both panels.
+
+    Args:
+        path: the PNG to write.
+        profile: named in the title.
+        cells: the runs of each cell.
+    """
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    columns = [(suffix, clamp) for suffix in ("", "_out") for clamp in (CLAMP, None)]
+    figure, axes = plt.subplots(2, 4, figsize=(12, 6), sharex=True, sharey=True, layout="constrained")
+    for row, (reading, label) in zip(axes, ROWS.items(), strict=True):
+        for axis, (suffix, clamp) in zip(row, columns, strict=True):
+            _panel(axis, cells, reading + suffix, clamp)
+        row[0].set_ylabel(label, fontsize=9)
+    for axis, (suffix, clamp) in zip(axes[0], columns, strict=True):
+        where = "out of distribution" if suffix else "in distribution"
+        axis.set_title(f"{where}, {'no clamp' if clamp is None else f'logits within ±{clamp:g}'}", fontsize=9)
+    for axis in axes[1]:
+        axis.set_xlabel("temperature τ", fontsize=9)
+    entries = [axis.get_legend_handles_labels() for axis in axes.flat]
+    legend = {label: handle for handles, labels in entries for handle, label in zip(handles, labels, strict=True)}
+    figure.legend(list(legend.values()), list(legend), loc="outside lower center", ncols=8, fontsize=8, frameon=False)
+    title = f"AdaSSL on pairs with known factors, profile {profile}: a mark a seed"
+    figure.suptitle(title, fontsize=10, x=0.01, ha="left")
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=150)
+    plt.close(figure)
+
+
+def _panel(axis: Any, cells: Cells, reading: str, clamp: float | None) -> None:
+    before = untrained(cells, reading)
+    axis.axhline(sum(before) / len(before), color="#9aa0a6", linestyle=":", label="untrained")
+    temperatures = sorted({cell.temperature for cell in cells})
+    for shift, method in enumerate(BETAS):
+        colour, marker, line = STYLES[method]
+        found = {temperature: at(cells, method, temperature, clamp) for temperature in temperatures}
+        found = {temperature: runs for temperature, runs in found.items() if runs}
+        # side by side, so that marks of several methods do not hide each other
+        places = [temperature * 1.03 ** (shift - 3) for temperature in found]
+        means = [max(LOWEST, mean(runs, reading)) for runs in found.values()]
+        axis.plot(places, means, line, color=colour, linewidth=1.2, label=LABELS[method] if found else None)
+        for place, runs in zip(places, found.values(), strict=True):
+            scores = [max(LOWEST, score) for score in values(runs, reading)]
+            axis.plot([place] * len(scores), scores, marker, color=colour, markersize=4.5, mfc="white", clip_on=False)
+    axis.set_xscale("log")
+    axis.set_xticks(temperatures, [f"{temperature:g}" for temperature in temperatures])
+    axis.set_xticks([], minor=True)
+    axis.set_ylim(LOWEST, 1)
+    axis.tick_params(labelsize=9)
+    axis.grid(axis="y", alpha=0.3)
+    axis.spines[["top", "right"]].set_visible(False)

@@ -36,7 +36,7 @@ def test_a_killed_server_loses_nothing_and_the_page_goes_on(serve: Serve, person
     for _ in range(2):  # the question at hand, and the one after it, which is here already
         truths.append(somebody.truth())
         somebody.by_keys()
-    expect(banner).to_contain_text("Not connected to the server. 2 answers are kept here")
+    expect(banner).to_contain_text("Not connected. 2 answers are kept here")
     expect(somebody.page.locator("#waiting")).to_be_visible()
     assert len(server.answered()) == 2
 

@@ -67,8 +67,8 @@ export class Grid {
     const count = this.#tiles.length;
     if (!count || this.question.kind === "pair" || !this.element.offsetParent) return;
     const style = getComputedStyle(this.element);
-    const [beside, strip] = ["--beside", "--strip"].map((name) => parseFloat(style.getPropertyValue(name)));
-    const width = this.element.parentElement.clientWidth - beside;
+    const strip = parseFloat(style.getPropertyValue("--strip"));
+    const width = this.element.clientWidth;
     const top = this.element.getBoundingClientRect().top + window.scrollY;
     const height = window.innerHeight - top - document.querySelector("#ask .actions").offsetHeight - GAP;
     const wide = (columns) => (width - GAP * (columns - 1)) / columns;
@@ -84,6 +84,7 @@ export class Grid {
       size = wide(columns);
     }
     this.columns = columns;
+    this.element.style.setProperty("--room", `${Math.max(0, Math.floor(height))}px`);
     this.element.style.setProperty("--columns", columns);
     this.element.style.setProperty("--side", `${Math.floor(size)}px`);
   }

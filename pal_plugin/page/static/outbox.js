@@ -138,7 +138,7 @@ export class Outbox {
 
   /** What keeps the requests from getting through: the server's own words, where it has any. */
   get problem() {
-    return this.#error instanceof ApiError ? this.#error.message : "Not connected to the server.";
+    return this.#error instanceof ApiError ? this.#error.message : "Not connected.";
   }
 
   #setStatus(status) {

@@ -70,7 +70,7 @@ export class View {
   }
 
   #finish(done) {
-    $("#done-reason").textContent = done.reason;
+    $("#done-reason").textContent = `${done.reason.replace(/\.$/, "")}.`;
     $("#done h1").focus({ preventScroll: true });
   }
 
@@ -99,7 +99,7 @@ export class View {
     $("#dataset").textContent = `${info.dataset.name} · ${info.dataset.split}`;
     $("#annotator").textContent = session.annotator;
     $("#rename").hidden = false;
-    draw($("#figures dl"), figures(info, session.gained));
+    for (const list of document.querySelectorAll(".figures")) draw(list, figures(info, session.gained));
     const bar = $("#budget");
     bar.hidden = info.budget === null;
     bar.max = info.budget ?? 1;
@@ -110,10 +110,10 @@ export class View {
 
   connection({ outbox }) {
     const count = outbox.waiting.length;
-    const waiting = count ? `${count} ${count === 1 ? "answer is" : "answers are"} kept here and will be sent.` : "Your answers are safe.";
+    const waiting = count ? `${count} ${count === 1 ? "answer is" : "answers are"} kept here and will be sent.` : "Nothing is lost.";
     const text = {
       ok: "",
-      lost: `${outbox.problem} ${waiting} Trying again…`,
+      lost: `${outbox.problem} ${waiting}`,
       denied: `The server does not know this browser: open the address that pal oracle serve printed. ${waiting}`,
     }[outbox.status];
     if ($("#banner").textContent !== text) $("#banner").textContent = text;

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs, urlsplit
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LARGEST_BODY = 64 * 1024  # bytes; the answer to a grid of 500 has half of that
@@ -120,6 +121,10 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        try:
+            body = await _body(receive)  # before any answer: a client that sends no HTTP has had one already
+        except ClientDisconnect:
+            return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         access = self._access
 
@@ -134,15 +139,13 @@ class Guard:
             await _reply(send_safely, 200, _WELCOME, "text/html; charset=utf-8", {"set-cookie": cookie})
             return
         refusal = access.refusal(scope["method"], scope["path"], headers)
+        if refusal is None and body is None:
+            refusal = Refusal(413, f"The body has more than {LARGEST_BODY} bytes", "Send one answer at a time")
         if refusal is not None:
-            await _refuse(send_safely, refusal)
+            text = json.dumps({"error": refusal.error, "mend": refusal.mend}).encode()
+            await _reply(send_safely, refusal.status, text, "application/json", {})
             return
-        body = await _body(receive)
-        if body is None:
-            text = f"The body has more than {LARGEST_BODY} bytes"
-            await _refuse(send_safely, Refusal(413, text, "Send one answer at a time"))
-            return
-        await self._app(scope, _replay(body, receive), send_safely)
+        await self._app(scope, _replay(body or b"", receive), send_safely)
 
 
 def _is_foreign(path: str, headers: dict[str, str], host: str) -> bool:
@@ -171,13 +174,19 @@ def _same(left: str, right: str) -> bool:
 
 
 async def _body(receive: Receive) -> bytes | None:
-    """Return the body, or None where it is larger than `LARGEST_BODY` or the client left before its end."""
+    """Return the body, or None where it is larger than `LARGEST_BODY`.
+
+    Raises:
+        ClientDisconnect: the client left, or sent what is no HTTP, before its end.
+    """
     body = bytearray()
     while True:
         message = await receive()
         body += message.get("body", b"")
-        if len(body) > LARGEST_BODY or message["type"] == "http.disconnect":
+        if len(body) > LARGEST_BODY:
             return None
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
         if not message.get("more_body", False):
             return bytes(body)
 
@@ -190,11 +199,6 @@ def _replay(body: bytes, receive: Receive) -> Receive:
         return {"type": "http.request", "body": waiting.pop()} if waiting else await receive()
 
     return replay
-
-
-async def _refuse(send: Send, refusal: Refusal) -> None:
-    text = json.dumps({"error": refusal.error, "mend": refusal.mend}).encode()
-    await _reply(send, refusal.status, text, "application/json", {})
 
 
 async def _reply(send: Send, status: int, body: bytes, kind: str, more: dict[str, str]) -> None:

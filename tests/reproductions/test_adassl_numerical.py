@@ -234,13 +234,13 @@ def test_an_encoder_that_undoes_the_mixing_reads_everything() -> None:
 
 @pytest.mark.slow
 def test_more_content_by_a_latent_than_without() -> None:
-    """AdaSSL-V against InfoNCE at τ .1, a third of the experiment's steps; not against every baseline."""
+    """AdaSSL-V against InfoNCE at τ .1 in the steps of profile smoke; no claim about other baselines or temperatures."""
     world = World(0)
     content = {}
     for method in ("infonce", "v"):
-        encoder, _, _ = numerical.train(world, Cell(method, 0.1, CLAMP), 0, 1000)
+        encoder, _, _ = numerical.train(world, Cell(method, 0.1, CLAMP), 0, numerical.STEPS["smoke"])
         content[method] = numerical.read(world, encoder, 0)["in"]["content"]
-    assert content["v"] > content["infonce"] + 0.1
+    assert content["v"] > content["infonce"] + 0.05
 
 
 # table and figure

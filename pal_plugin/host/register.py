@@ -34,6 +34,7 @@ class _Wrapped:
     graph: str | None = None
     seed: int = 0
     pair_batch: bool = False
+    extra_views: bool = False
     related_share: float | None = None  # of a method that learns from relations
 
 
@@ -56,10 +57,11 @@ class NeighbourViews(Dataset[Any]):
         dataset: yields `(index, [view_1, view_2, …], target)`.
         graph: its neighbours, by index.
         seed: the run's seed.
+        extra_views: whether all views come once more, of the same samples, augmented anew.
     """
 
-    def __init__(self, dataset: Any, graph: SimilarityGraph, *, seed: int) -> None:
-        self.dataset, self.graph, self.seed = dataset, graph, seed
+    def __init__(self, dataset: Any, graph: SimilarityGraph, *, seed: int, extra_views: bool = False) -> None:
+        self.dataset, self.graph, self.seed, self.extra_views = dataset, graph, seed, extra_views
         self.epoch = 0
 
     def __len__(self) -> int:
@@ -75,6 +77,9 @@ class NeighbourViews(Dataset[Any]):
             indices.append(neighbour)
             targets.append(neighbour_target)
             shown.append(neighbour_views[view])
+        if self.extra_views:
+            shown += [self.dataset[sample][1][view] for view, sample in enumerate(indices)]
+            indices, targets = indices * 2, targets * 2
         return torch.tensor(indices), shown, torch.tensor(targets)
 
 
@@ -118,6 +123,14 @@ def _parse_cfg(original: Callable[..., DictConfig], cfg: DictConfig) -> DictConf
     _Wrapped.seed = parsed.seed
     method: Any = SOLO_METHODS.get(parsed.method)
     _Wrapped.pair_batch = bool(getattr(method, "wants_pair_batch", False))
+    _Wrapped.extra_views = False
+    if getattr(method, "needs_graph", False):
+        if _Wrapped.graph is None:
+            raise ConfigError(
+                f"{parsed.method} learns from pairs of different images, and the config names no graph of them",
+                "Add +data.graph=FOLDER, which `pal graph` wrote",
+            )
+        _Wrapped.extra_views = method.needs_extra_views(parsed)
     learns = getattr(method, "wants_relations", False)
     _Wrapped.related_share = _related_share(method, parsed) if learns else None
     if _Wrapped.graph is not None and not _Wrapped.pair_batch:
@@ -155,7 +168,7 @@ def _prepare_datasets(original: Callable[..., Any], *arguments: Any, **keywords:
         _check_graph(graph, dataset, Path(_Wrapped.graph))
         if _Wrapped.related_share is not None:
             return RelatedViews(dataset, relations(graph))
-    return NeighbourViews(dataset, graph, seed=_Wrapped.seed)
+    return NeighbourViews(dataset, graph, seed=_Wrapped.seed, extra_views=_Wrapped.extra_views)
 
 
 def _check_graph(graph: SimilarityGraph, dataset: Any, path: Path) -> None:

@@ -36,6 +36,7 @@ from pal_plugin.losses.adassl.monitor import evaluating
 from pal_plugin.losses.checks import full_precision, no_autocast
 from pal_plugin.methods.adassl_settings import AdaSSLSettings, read_settings
 
+POSTERIOR = ("v", "s")  # variants that have one
 MONITOR_EVERY = 10  # steps, as often as `pal train` has its loggers write; and at the first batch of every epoch
 
 _BYOL: Any = METHODS["byol"]
@@ -75,7 +76,7 @@ class AdaptiveLatent(nn.Module):
         settings = self.settings_of(cfg)
         super().__init__(_host_config(cfg))
         self.settings = settings
-        self.extra_views = settings.additional_view and settings.variant in ("v", "s")
+        self.extra_views = self.needs_extra_views(cfg)
         self.wants_factors = settings.variant == "gt"
         self._factors: Tensor | None = None
         self.adassl = AdaSSL(
@@ -107,6 +108,12 @@ class AdaptiveLatent(nn.Module):
                 "Give all augmentations one crop_size",
             )
         return read_settings(cfg, contrastive=cls.contrastive)
+
+    @classmethod
+    def needs_extra_views(cls, cfg: DictConfig) -> bool:
+        """Return whether `cfg` has a posterior, and it is to see other views than the loss; errors as `settings_of`."""
+        settings = cls.settings_of(cfg)
+        return settings.additional_view and settings.variant in POSTERIOR
 
     @property
     def learnable_params(self) -> list[dict[str, Any]]:
@@ -246,7 +253,7 @@ class AdaptiveLatent(nn.Module):
             raise LossError(f"Step {self.global_step}: {error.what}", error.mend) from error
         if batch == 0 or (self.global_step + 1) % MONITOR_EVERY == 0:
             self._log({**edited.diagnostics, **self.figures(edited, targets)})
-            if self.settings.variant in ("v", "s"):
+            if self.settings.variant in POSTERIOR:
                 self._log_sources(embeddings, seen, targets)
         return edited
 

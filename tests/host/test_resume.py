@@ -31,6 +31,12 @@ SMALL = [
     "method_kwargs.proj_hidden_dim=32",
     "method_kwargs.proj_output_dim=16",
 ]
+LATENT = [
+    "optimizer.lr=0.03",  # of AdamW
+    "method_kwargs.latent_dim=4",
+    "method_kwargs.latent_hidden_dims=[16]",
+    "method_kwargs.editor_hidden_dims=[16]",
+]
 METHODS = {
     "simclr": [],
     "byol": ["method_kwargs.pred_hidden_dim=32", "momentum.base_tau=0.9", "momentum.classifier=true"],
@@ -51,6 +57,16 @@ METHODS = {
         "momentum.base_tau=0.9",
         "graph.relations=0.2",
         "method_kwargs.importance=true",
+    ],
+    "adassl_simclr": [*LATENT, "method_kwargs.variant=s", "method_kwargs.reg_beta_warmup_steps=20"],
+    # β follows the KL of each step's two micro-batches, and the warm-up ends within the first epoch
+    "adassl_byol": [
+        *LATENT,
+        "method_kwargs.pred_hidden_dim=32",
+        "momentum.base_tau=0.9",
+        "accumulate_grad_batches=2",
+        "method_kwargs.reg_kl_target=2.0",
+        "method_kwargs.reg_beta_warmup_steps=3",
     ],
 }
 
@@ -120,7 +136,9 @@ def test_killed_in_the_middle_of_an_epoch(runs: Runs) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("runs", ["byol", "swav", "deepclusterv2", "dino", "gps_simclr", "pal_byol"], indirect=True)
+@pytest.mark.parametrize(
+    "runs", ["byol", "swav", "deepclusterv2", "dino", "gps_simclr", "pal_byol", "adassl_simclr"], indirect=True
+)
 def test_checkpoints_within_an_epoch(runs: Runs) -> None:
     runs.overrides = [*runs.overrides, "checkpoint.every_n_steps=3"]
     assert runs("whole") == 0

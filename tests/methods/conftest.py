@@ -46,8 +46,8 @@ CROP = {"crop_size": 8, "num_crops": 2}
 
 
 def config(method: str, **overrides: Any) -> DictConfig:
-    """Return a config of `method` (a host's, or `gps_` or `pal_` before it) for 8×8 images in batches of 8."""
-    base = method.removeprefix("gps_").removeprefix("pal_")
+    """Return a config of `method` (a host's, or `gps_`, `pal_`, `adassl_` before it) for 8×8 images, 8 a batch."""
+    base = method.removeprefix("gps_").removeprefix("pal_").removeprefix("adassl_")
     cfg = OmegaConf.create(
         {
             "method": method,
@@ -85,6 +85,7 @@ def fit(
         seed=0,
         graph=graph,
         pair_batch=module.wants_pair_batch,
+        extra_views=module.extra_views,
     )
     seed_everything(1, verbose=False)
     trainer = Trainer(

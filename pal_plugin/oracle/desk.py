@@ -201,9 +201,7 @@ class Desk:
             self._charge(entry)
             self._compare_again |= self._history.source(entry) in (AGAIN, OVERLAP)
             if not self._knowledge.add(entry.question, entry.relations):
-                revision, self._revision = self._revision, -1  # until this is done: it may fail half-way
-                self._knowledge.resolve(self._store.answers())
-                self._revision = revision
+                self._resolve()
 
     def skip(self, number: int, annotator: str, *, seconds: float = 0.0) -> None:
         """Leave a question unanswered; it is not asked again. Once more changes nothing.
@@ -233,8 +231,14 @@ class Desk:
             if last is None or question is None:
                 return None
             number = self._store.ask(question, annotator=annotator, source=f"{TAKEN_BACK}{last.uuid}")
-            self.refresh()
-            return self._shown(self._store.entry(number))
+            self._written(last.id)
+            entry = self._written(number)
+            self._asked = self._history.asked
+            self._accounts.clear()
+            if last.relations is not None:
+                self._compare_again = True
+                self._resolve()
+            return self._shown(entry)
 
     def can_undo(self, annotator: str) -> bool:
         """Return whether there is anything that an annotator could take back."""
@@ -338,6 +342,11 @@ class Desk:
         self._history.put(entry)
         self._revision += 1  # a store counts every write: if others wrote too, `refresh` will find another number
         return entry
+
+    def _resolve(self) -> None:
+        revision, self._revision = self._revision, -1  # until this is done: where it fails, `refresh` starts over
+        self._knowledge.resolve(self._store.answers())
+        self._revision = revision
 
     def _reload(self) -> None:
         self._history = History(self._store.questions())

@@ -16,10 +16,12 @@ from pal_plugin.oracle.questions import Question
 class Knowledge:
     """The relations known of N samples.
 
-    An answer is taken in by itself where that gives the same as resolving all answers anew. It does unless it
-    contradicts what is known, or is about samples of which answers contradict each other: samples joined by must-link
-    answers, whether they count or not, between two of which there is a cannot-link. A policy decides within such a
-    set, so that an answer about others changes none of its decisions.
+    An answer is taken in by itself where that gives the same as resolving all answers anew. It does where it
+    contradicts nothing that is known, and
+
+    - "again" does not wait for it: that policy takes answers one after another, and decides only then;
+    - "majority" has decided nothing about its samples: those are joined by must-link answers, whether they count or
+      not, to others with a cannot-link between two of them, and votes decide within such a set only.
 
     Args:
         num_samples: N.
@@ -30,7 +32,7 @@ class Knowledge:
         known: by closure.
         again: (q, 2) the pairs that the policy wants asked again.
         contradictions: how many pairs the policy "again" waits for; of another policy, which waits for none, how many
-            cannot-link answers there are about two samples that must-link answers join.
+            answers are set aside.
     """
 
     def __init__(self, num_samples: int, policy: str) -> None:
@@ -38,7 +40,7 @@ class Knowledge:
         self.known = Partition(num_samples)
         self.again = np.empty((0, 2), dtype=np.int64)
         self.contradictions = 0
-        self._disputed = np.zeros(num_samples, dtype=np.bool_)
+        self._voted = np.zeros(num_samples, dtype=np.bool_)
 
     def resolve(self, answers: Answers) -> None:
         """Start over from all answers.
@@ -46,27 +48,28 @@ class Knowledge:
         Raises:
             PalError: the policy refuses their contradictions.
         """
-        number = self.known.num_nodes
-        resolution = resolve(answers, number, self.policy)
+        resolution = resolve(answers, self.known.num_nodes, self.policy)
         self.known, self.again = resolution.known, resolution.again
-        linked, apart = answers.relation > 0, answers.relation < 0
-        ends = (answers.a[linked], answers.b[linked])
-        _, part = connected_components(coo_array((np.ones(ends[0].size), ends), shape=(number, number)), directed=False)
-        left, right = part[answers.a[apart]], part[answers.b[apart]]
-        self.contradictions = len(self.again) if self.policy == "again" else int((left == right).sum())
-        self._disputed = np.isin(part, left[left == right])
+        self.contradictions = len(self.again) if self.policy == "again" else resolution.aside.size
+        if self.policy == "majority":
+            self._voted = _disputed(answers, self.known.num_nodes)
 
     def add(self, question: Question, relations: npt.NDArray[np.int8]) -> bool:
-        """Take in an answer (m,).
+        """Take in an answer (m,), given after all others.
 
         Returns:
             Whether that was enough; otherwise `resolve` has to be called, with this answer among the others.
         """
-        told = relations != 0
-        i, j = question.i[told], question.j[told]
-        if self._disputed[i].any() or self._disputed[j].any():
+        pairs = np.sort(np.stack([question.i, question.j], axis=1), axis=1)
+        if (pairs[:, None] == self.again).all(axis=2).any() or self._voted[pairs].any():
             return False
-        return _take(self.known, i, j, relations[told])
+        told = relations != 0
+        if not _take(self.known, question.i[told], question.j[told], relations[told]):
+            return False
+        if len(self.again):  # what is known by closure now need not be asked again
+            self.again = self.again[self.known.relation(self.again[:, 0], self.again[:, 1]) == 0]
+            self.contradictions = len(self.again)
+        return True
 
     def fits(self, question: Question, relations: npt.NDArray[np.int8]) -> bool:
         """Return whether an answer (m,) contradicts nothing that is known; nothing is taken in."""
@@ -82,3 +85,12 @@ def _take(known: Partition, i: npt.NDArray[np.int64], j: npt.NDArray[np.int64], 
     except GraphError:
         return False
     return True
+
+
+def _disputed(answers: Answers, number: int) -> npt.NDArray[np.bool_]:
+    """Return (N,) which samples must-link answers join to a set with a cannot-link inside."""
+    linked, apart = answers.relation > 0, answers.relation < 0
+    ends = (answers.a[linked], answers.b[linked])
+    _, part = connected_components(coo_array((np.ones(ends[0].size), ends), shape=(number, number)), directed=False)
+    left, right = part[answers.a[apart]], part[answers.b[apart]]
+    return np.asarray(np.isin(part, left[left == right]))

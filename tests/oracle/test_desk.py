@@ -272,9 +272,9 @@ def test_one_pair_is_not_asked_again_of_two_people_at_once(store):
 
 def test_other_policies_ask_nothing_again(store):
     contradict(store)
-    for policy in ("latest", "majority"):
+    for policy, aside in (("latest", 1), ("majority", 2)):
         desk = Desk(store, RandomGrids(6), policy=policy)
-        assert desk.progress().contradictions == 1
+        assert desk.progress().contradictions == aside
         assert not desk.next(policy).again
     with pytest.raises(OracleError, match="contradict"):
         Desk(store, RandomGrids(6), policy="refuse")

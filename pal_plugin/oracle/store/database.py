@@ -157,10 +157,8 @@ def _check_file(path: Path) -> None:
     with engines.translated(str(path)), _sqlite(engines.connect(path)) as connection:
         found = list(connection.exec_driver_sql("PRAGMA quick_check(3)").scalars())
         if found == ["ok"]:
-            lost = connection.exec_driver_sql("PRAGMA foreign_key_check").mappings().first()
-            found += (
-                [] if lost is None else [f"row {lost['rowid']} of {lost['table']} names a {lost['parent']} not there"]
-            )
+            orphans = connection.exec_driver_sql("PRAGMA foreign_key_check").mappings().fetchmany(3)
+            found = [f"{row['table']}, row {row['rowid']}: not in {row['parent']}" for row in orphans] or found
     if found != ["ok"]:
         raise StoreError(
             f"The store {path} is damaged ({'; '.join(' '.join(line.split()) for line in found)})",

@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from sqlalchemy import ColumnElement, Connection, and_, select
 
-from pal_plugin.errors import OracleError
+from pal_plugin.errors import OracleError, StoreError
 from pal_plugin.oracle.questions import Grid, Pairs, Question
+from pal_plugin.oracle.store.engine import repair
 from pal_plugin.oracle.store.schema import answers, candidates, questions
 
 _NAME = re.compile(r"[\w .@-]{1,64}")
@@ -171,11 +172,17 @@ def check_cost(seconds: float, clicks: int | None) -> None:
 
 
 def from_rows(rows: Sequence[Any]) -> Entry:
-    """Return the question of which these are the joined rows, one a pair, in their order."""
+    """Return the question of which these are the joined rows, one a pair, in their order.
+
+    Raises:
+        StoreError: there are too few or too many, or some have a relation and others none.
+    """
     first = rows[0]
     i = np.array([row.i for row in rows], dtype=np.int64)
     j = np.array([row.j for row in rows], dtype=np.int64)
     answered = first.relation is not None
+    if len(rows) != first.size or any((row.relation is None) == answered for row in rows):
+        raise StoreError(f"Question {first.id} of the store is damaged: a part of it is missing", repair("STORE"))
     return Entry(
         id=first.id,
         question=Grid(int(i[0]), j) if first.kind == "grid" else Pairs(i, j),

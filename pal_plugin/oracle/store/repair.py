@@ -24,8 +24,10 @@ from pal_plugin.oracle.store.store import RelationStore
 if TYPE_CHECKING:
     from pal_plugin.data.manifest import Manifest
 
-_SHOWN = 10  # problems of a database that are named
-_MOST_ROWS = 1 << 17  # that are looked for one by one where a table does not say how many it has
+_SHOWN = 10  # problems of a file that are named
+_MOST_ROWS = 1 << 17  # that are looked for where a table does not say how many it has
+_PAGE_SIZES = [1 << power for power in range(9, 16)]
+_STRIDE = 16  # rows between two looks for one that can be read
 
 
 @dataclass(frozen=True)
@@ -121,22 +123,28 @@ def _relations(closed: list[Entry]) -> int:
 def _salvage(path: Path) -> _Salvage:
     check_there(path)
     with _copy(path) as connection:
+        problems = _problems(connection)
         try:
-            problems = [" ".join(str(line).split()) for (line,) in connection.execute("PRAGMA integrity_check(10)")]
             there = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        except sqlite3.DatabaseError as error:
-            return _Salvage((str(error),), None, None, [], [], 0)
+        except sqlite3.DatabaseError:
+            return _Salvage(problems, None, None, [], [], 0)
         if not set(schema.tables.tables) <= there:
-            raise StoreError(
-                f"The database {path} holds no store of answers", "Name a store, or restore it from a copy"
-            )
+            raise StoreError(f"The database {path} holds no store of answers", "Name a store")
         rows = {name: _rows(connection, name, path.stat().st_size) for name in schema.tables.tables}
     manifest, secret = _meta(rows["meta"])
     ids = {row.number: str(row.id) for row in rows["samples"]}
     closed, lost = _whole(rows, len(ids) if manifest is None else manifest["size"])
-    broken = () if problems == ["ok"] else tuple(problems[:_SHOWN])
     ordered = [ids[number] for number in sorted(ids) if isinstance(number, int)]
-    return _Salvage(broken, manifest, secret, ordered, closed, lost)
+    return _Salvage(problems, manifest, secret, ordered, closed, lost)
+
+
+def _problems(connection: sqlite3.Connection) -> tuple[str, ...]:
+    """Return what SQLite finds wrong with its file, in its own words."""
+    try:
+        found = [str(line) for (line,) in connection.execute(f"PRAGMA integrity_check({_SHOWN})")]
+    except sqlite3.DatabaseError as error:
+        return (str(error),)
+    return () if found == ["ok"] else tuple(" ".join(line.split()) for line in found)
 
 
 @contextlib.contextmanager
@@ -146,6 +154,7 @@ def _copy(path: Path) -> Iterator[sqlite3.Connection]:
         for end in ("", "-wal"):
             if Path(f"{path}{end}").exists():
                 shutil.copyfile(f"{path}{end}", Path(folder) / f"store{end}")
+        _cut_to_pages(Path(folder) / "store")
         with contextlib.closing(sqlite3.connect(Path(folder) / "store")) as connection:
             connection.text_factory = lambda content: content.decode("utf-8", "replace")
             with contextlib.suppress(sqlite3.DatabaseError):
@@ -153,25 +162,59 @@ def _copy(path: Path) -> Iterator[sqlite3.Connection]:
             yield connection
 
 
+def _cut_to_pages(path: Path) -> None:
+    """Drop a part of a page at a file's end: SQLite would read zeros for the rest of it, and take them for answers."""
+    with path.open("r+b") as file:
+        page = int.from_bytes(file.read(18)[16:], "big")
+        if page in _PAGE_SIZES:
+            file.truncate(path.stat().st_size // page * page)
+
+
 def _rows(connection: sqlite3.Connection, table: str, size: int) -> list[Any]:
-    """Return the rows of a table that can be read: where a range of them cannot, its halves are tried."""
+    """Return the rows of a table that can be read: from each that cannot on, the next one that can is looked for."""
     names = [column.name for column in schema.tables.tables[table].columns]
-    statement = f'SELECT {", ".join(names)} FROM "{table}" NOT INDEXED WHERE rowid >= ? AND rowid < ?'
+    statement = f'SELECT rowid, {", ".join(names)} FROM "{table}" NOT INDEXED WHERE rowid >= ? ORDER BY rowid'
     try:
-        (highest,) = connection.execute(f'SELECT max(rowid) FROM "{table}"').fetchone()
+        (last,) = connection.execute(f'SELECT max(rowid) FROM "{table}"').fetchone()
     except sqlite3.DatabaseError:
-        highest = min(size, _MOST_ROWS)
+        last = min(size, _MOST_ROWS)
     found: list[Any] = []
-    waiting = [(0, (highest or 0) + 1)]
-    while waiting:
-        first, end = waiting.pop()
+    first: int | None = 0
+    while first is not None and first <= (last or 0):
         try:
-            found += connection.execute(statement, (first, end)).fetchall()
+            for number, *row in connection.execute(statement, (first,)):
+                if number < first:  # a damaged tree may lead back
+                    raise sqlite3.DatabaseError("The rows are not in order")
+                first = number + 1
+                found.append(SimpleNamespace(**dict(zip(names, row, strict=True))))
+            break
         except sqlite3.DatabaseError:
-            middle = (first + end) // 2
-            if first < middle:
-                waiting += [(middle, end), (first, middle)]
-    return [SimpleNamespace(**dict(zip(names, row, strict=True))) for row in found]
+            first = _readable(connection, table, first, last)
+    return found
+
+
+def _readable(connection: sqlite3.Connection, table: str, lost: int, last: int) -> int | None:
+    """Return the first row after a lost one from which a table can be read on; None where there is none.
+
+    Rows are lost by the page. Fewer than a stride of them between two such pages are lost as well.
+    """
+
+    def can_be_read(row: int) -> bool:
+        try:
+            found = connection.execute(f'SELECT rowid FROM "{table}" NOT INDEXED WHERE rowid >= ? LIMIT 1', (row,))
+            number = found.fetchone()
+        except sqlite3.DatabaseError:
+            return False
+        return number is None or number[0] >= row
+
+    for row in range(lost + _STRIDE, last + _STRIDE, _STRIDE):
+        if can_be_read(row):
+            bad, good = row - _STRIDE, row
+            while good - bad > 1:
+                middle = (bad + good) // 2
+                bad, good = (bad, middle) if can_be_read(middle) else (middle, good)
+            return good
+    return None
 
 
 def _meta(rows: list[Any]) -> tuple[dict[str, Any] | None, str | None]:

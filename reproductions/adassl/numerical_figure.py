@@ -70,13 +70,16 @@ def _panel(axis: Any, cells: Cells, reading: str, clamp: float | None) -> None:
         # side by side, so that marks of several methods do not hide each other
         places = [temperature * 1.03 ** (shift - 3) for temperature in found]
         means = [max(LOWEST, mean(runs, reading)) for runs in found.values()]
-        axis.plot(places, means, line, color=colour, linewidth=1.2, label=LABELS[method] if found else None)
+        axis.plot(places, means, line, color=colour, linewidth=1.2)
+        if found:
+            axis.plot([], [], line, marker=marker, color=colour, markersize=4.5, mfc="white", label=LABELS[method])
         for place, runs in zip(places, found.values(), strict=True):
             scores = [max(LOWEST, score) for score in values(runs, reading)]
             axis.plot([place] * len(scores), scores, marker, color=colour, markersize=4.5, mfc="white", clip_on=False)
     axis.set_xscale("log")
     axis.set_xticks(temperatures, [f"{temperature:g}" for temperature in temperatures])
     axis.set_xticks([], minor=True)
+    axis.set_xlim(temperatures[0] / 1.3, temperatures[-1] * 1.3)
     axis.set_ylim(LOWEST, 1)
     axis.tick_params(labelsize=9)
     axis.grid(axis="y", alpha=0.3)

@@ -66,7 +66,7 @@ def markdown(profile: str, cells: Cells, claims: Claims) -> str:
         f"Ours: the paper's generator was not to be had, and H-InfoNCE is our reading of it. {runs[0]['steps']} steps; "
         "mean ± standard deviation over seeds of R² of a ridge readout (content, style) and of the mean correlation of "
         "each factor with a dimension of its own (MCC). *Out*: factors with twice the standard deviation of training, "
-        "readouts fitted in distribution; ours, too. "
+        "readouts fitted in distribution; ours, too. *True difference*: AdaSSL told it of the pair's factors. "
         f"{said_by(runs, 'hardware')}; commit {said_by(runs, 'commit')}.",
     ]
     parts = [head, ["", *_readings(cells)], _winners(cells), _orders(cells, claims), _use(cells)]
@@ -141,7 +141,9 @@ def _numbers(cells: Cells, claim: dict[str, Any]) -> list[str]:
         "",
         f"From: {claim['provenance']}.",
         "",
-        *_heading(["method", "τ", "clamp", *(f"{name}: {whose}" for name in names for whose in ("ours", "theirs"))]),
+        *_heading(
+            ["method", "τ", "clamp", *(f"{name}: {whose}" for name in names for whose in ("now", "known before"))]
+        ),
     ]
     for name, theirs in claim["cells"].items():
         cell = Cell.parse(name)

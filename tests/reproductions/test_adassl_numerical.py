@@ -234,7 +234,7 @@ def test_an_encoder_that_undoes_the_mixing_reads_everything() -> None:
 
 @pytest.mark.slow
 def test_more_content_by_a_latent_than_without() -> None:
-    """AdaSSL-V against InfoNCE at τ .1 in the steps of profile smoke; no claim about other baselines or temperatures."""
+    """AdaSSL-V against InfoNCE at τ .1, with the steps of profile smoke; of other settings nothing is claimed."""
     world = World(0)
     content = {}
     for method in ("infonce", "v"):

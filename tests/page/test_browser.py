@@ -152,6 +152,28 @@ def test_pairs_are_answered_by_one_key_or_click(serve: Serve, person: Sit) -> No
     assert server.stop() == 0
 
 
+def test_a_contradiction_comes_back_as_a_pair_of_two_images_of_one_size(serve: Serve, person: Sit) -> None:
+    server = serve("--strategy", "grids", "--overlap", "1", "--policy", "again")
+    ada, ben = person(server, "Ada"), person(server, "Ben")
+    page, question = ben.page, (ada.anchor(), ada.candidates())
+    ada.page.keyboard.press("Enter")  # none of these
+    ada.settle()
+    for _ in range(6):  # some questions were drawn for Ben before
+        if page.locator("body").get_attribute("data-kind") == "pair":
+            break
+        if (ben.anchor(), ben.candidates()) == question:
+            page.keyboard.press("1")
+        page.keyboard.press("Enter")
+        page.wait_for_timeout(300)
+        ben.settle()
+        ben.wait()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Do these two show the same thing?")
+    expect(page.locator("#again")).to_be_visible()
+    boxes = [page.locator(picture).bounding_box() for picture in ("#anchor", ".pick")]
+    assert boxes[0]["width"] == boxes[0]["height"] == boxes[1]["width"] == boxes[1]["height"] > 300
+    assert boxes[0]["y"] == boxes[1]["y"]
+
+
 def test_the_next_question_shows_before_the_server_has_heard_of_the_answer(served: Served, person: Sit) -> None:
     somebody = person(served, "Fast")
     somebody.page.wait_for_load_state("networkidle")

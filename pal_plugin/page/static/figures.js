@@ -12,7 +12,7 @@ export function figures(state, gained) {
     {
       term: "Your answers",
       value: NUMBER.format(progress.mine.questions),
-      note: budget === null ? others : `${NUMBER.format(asked)} of ${NUMBER.format(budget)} questions asked`,
+      note: budget === null ? others : `${NUMBER.format(asked)} of ${NUMBER.format(budget)} questions answered`,
     },
     {
       term: "Pairs known",

@@ -65,6 +65,7 @@ export class Grid {
   /** Choose the number of columns that makes the tiles largest between the grid's top and the bar below it. */
   fit() {
     const count = this.#tiles.length;
+    if (this.question?.kind === "pair") this.element.removeAttribute("style"); // the style sheet has their size
     if (!count || this.question.kind === "pair" || !this.element.offsetParent) return;
     const style = getComputedStyle(this.element);
     const strip = parseFloat(style.getPropertyValue("--strip"));

@@ -19,6 +19,15 @@ from pal_plugin.graph.similarity import Manifested, SimilarityGraph, reference_o
 RELATIONS = {"must-link": 1.0, "cannot-link": -1.0}
 _ENDS = (("id_a", "id_b"), ("index_a", "index_b"))
 _COLUMNS = ("id_a", "id_b", "index_a", "index_b", "relation", "weight")
+_ASKED = (
+    "question",
+    "kind",
+    "annotator",
+    "time",
+    "seconds",
+    "clicks",
+    "source",
+)  # of `pal oracle export`; not used here
 _FORM = "Give the columns id_a,id_b or index_a,index_b, and if you like relation (must-link or cannot-link) and weight"
 _SHOWN = 5
 Columns = dict[str, list[Any]]
@@ -36,7 +45,7 @@ def pairs_graph(
     Columns, in any order: `id_a,id_b` (sample ids) or `index_a,index_b` (row numbers from 0); `relation`, `must-link`
     or `cannot-link`, without it every pair is a must-link; `weight`, the confidence in the relation, > 0, without it 1.
     Where there is a weight and no relation, a weight below zero is a cannot-link. A pair may be listed twice, in either
-    direction, if both say the same.
+    direction, if both say the same. What else `pal oracle export` writes is read over; its `not-sure` is no relation.
 
     Args:
         path: a CSV file (UTF-8, with a header), or a Parquet file (`.parquet` or `.pq`; needs pyarrow).
@@ -118,8 +127,9 @@ def _parquet(source: Path) -> Columns:
 
 
 def _check_header(source: Path, header: Sequence[str]) -> None:
-    wrong = [name for name in header if name not in _COLUMNS or header.count(name) > 1]
-    if wrong or sum(set(ends) <= set(header) for ends in _ENDS) != 1 or len({*header} - {"relation", "weight"}) != 2:
+    wrong = [name for name in header if name not in _COLUMNS + _ASKED or header.count(name) > 1]
+    ends = {*header} - {"relation", "weight", *_ASKED}
+    if wrong or ends not in map(set, _ENDS):
         raise GraphError(f"{source} has the columns {', '.join(header) or '(none)'}", _FORM)
 
 

@@ -406,9 +406,13 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert main(arguments) == 0
     table = capsys.readouterr().out.splitlines()
     assert table[0].split()[:2] == ["round", "questions"]
+    assert "cost" not in table[0]
     assert [line.split()[:2] for line in table[1:4]] == [["0", "0"], ["1", "3"], ["2", "6"]]
     assert (tmp_path / "a-rounds" / "curve.csv").exists()
     assert main([*arguments, "--json"]) == 0
     assert [row["questions"] for row in json.loads(capsys.readouterr().out)["rounds"]] == [0, 3, 6]
+    priced = [*arguments, "--store", str(tmp_path / "b.db"), "--per-click", "0.5"]
+    assert main(priced) == 0
+    assert "cost" in capsys.readouterr().out.splitlines()[0]
     assert main([*arguments, "--grid", "4"]) == 2
     assert "settings.grid: 10 → 4" in capsys.readouterr().err

@@ -131,9 +131,11 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _table(points: list[RoundPoint]) -> str:
-    """Return the curve in aligned columns; a column that no point has is left out."""
+    """Return the curve in aligned columns; one that no point has anything in is left out."""
     rows = [point.row() for point in points]
     names = [name for name in _SHOWN if any(row[name] is not None for row in rows)]
+    if not any(row["cost"] for row in rows):
+        names.remove("cost")
     cells = [[_SHOWN[name] for name in names], *([_cell(row[name]) for name in names] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in cells)

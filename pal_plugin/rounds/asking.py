@@ -13,12 +13,13 @@ from pal_plugin.errors import ConfigError
 from pal_plugin.oracle import Account, LabelOracle, NoisyOracle, Oracle, Situation, Strategy, seed_pairs
 from pal_plugin.oracle.checks import Nodes
 from pal_plugin.oracle.desk import Desk
+from pal_plugin.oracle.history import SEEDS
 from pal_plugin.oracle.policies import resolve
 from pal_plugin.oracle.store import RelationStore
 from pal_plugin.rounds.settings import Settings
 
 Features = NDArray[np.float32]
-LABELS, HUMAN, SEEDS = "labels", "human", "seeds"
+LABELS, HUMAN = "labels", "human"
 
 
 def make_oracle(settings: Settings, dataset: ImageDataset, store: RelationStore) -> Oracle:

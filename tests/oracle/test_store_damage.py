@@ -71,8 +71,17 @@ def test_nothing_there_and_the_nearest_name(path: Path) -> None:
     assert not path.with_name("answer.db").exists()  # SQLite would make it
 
 
-def test_a_folder(tmp_path: Path) -> None:
+def test_a_folder(tmp_path: Path, manifest: Manifest) -> None:
     refused(tmp_path, "is a folder")
+    for making in (RelationStore.create, RelationStore.ensure):
+        with pytest.raises(StoreError, match="cannot be opened"):
+            making(tmp_path, manifest)
+
+
+def test_a_store_is_made_in_a_folder_that_is_made_for_it(tmp_path: Path, manifest: Manifest) -> None:
+    with RelationStore.create(tmp_path / "a" / "b" / "what?is #this%20.db", manifest) as store:
+        assert store.drawn == 0
+    assert (tmp_path / "a" / "b" / "what?is #this%20.db").exists()
 
 
 def test_an_empty_file_is_none_and_can_become_one(tmp_path: Path, manifest: Manifest) -> None:

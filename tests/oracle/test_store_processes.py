@@ -16,6 +16,8 @@ from pal_plugin.oracle.questions import Pairs
 from pal_plugin.oracle.store import RelationStore, check
 from pal_plugin.oracle.store import engine as engines
 
+pytestmark = pytest.mark.slow
+
 PROCESS = str(Path(__file__).with_name("store_process.py"))
 
 
@@ -92,7 +94,7 @@ def test_who_reads_while_another_writes_sees_whole_answers(where: str, manifest:
 def test_a_lock_that_is_not_released_is_an_error_that_says_so(
     tmp_path: Path, manifest: Manifest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engines, "_PATIENCE", 0.2)
+    monkeypatch.setattr(engines, "PATIENCE", 0.2)
     path = tmp_path / "answers.db"
     with RelationStore.create(path, manifest) as store:
         holder = sqlite3.connect(path, isolation_level=None)

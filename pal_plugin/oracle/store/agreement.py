@@ -32,11 +32,11 @@ class Agreement:
 
 def agreement(answers: Answers) -> Agreement | None:
     """Return how far annotators agree; None where no pair has answers of two."""
-    last: dict[tuple[int, int], dict[int, int]] = {}
-    pairs = zip(answers.a.tolist(), answers.b.tolist(), strict=True)
-    for pair, annotator, relation in zip(pairs, answers.annotator.tolist(), answers.relation.tolist(), strict=True):
-        if relation:
-            last.setdefault(pair, {})[annotator] = relation
+    keys = answers.a << 32 | answers.b
+    _, pair, times = np.unique(keys, return_inverse=True, return_counts=True)
+    last: dict[int, dict[int, int]] = {}  # of pairs with several answers: most have one
+    for place in np.flatnonzero((answers.relation != 0) & (times[pair] > 1)).tolist():
+        last.setdefault(int(keys[place]), {})[int(answers.annotator[place])] = int(answers.relation[place])
     shared = [by for by in last.values() if len(by) > 1]
     if not shared:
         return None

@@ -178,12 +178,12 @@ def _sqlite(engine: Engine) -> Iterator[Connection]:
 def _prepare_file(path: Path) -> None:
     """Give an SQLite file without tables a write-ahead log: readers do not wait for writers then."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with contextlib.closing(sqlite3.connect(path, timeout=30)) as connection:
-        try:
+    try:
+        with contextlib.closing(sqlite3.connect(path, timeout=engines.PATIENCE)) as connection:
             if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
                 connection.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.Error as error:
-            raise DBAPIError("PRAGMA journal_mode", None, error) from error
+    except sqlite3.Error as error:
+        raise DBAPIError("PRAGMA journal_mode", None, error) from error
 
 
 def _contents(connection: Connection, place: str) -> tuple[dict[str, Any], str]:

@@ -15,7 +15,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from pal_plugin.errors import ConfigError, StoreError
 
 WRITES = "pal_plugin_writes"
-_PATIENCE = 30  # seconds that a writer waits for another one
+PATIENCE = 30  # seconds that a writer waits for another one
 _POSTGRES = ("postgresql://", "postgres://", "postgresql+psycopg://")
 
 # What the databases say, in lower case, what it means, and what mends it ("": `repair`); the first that fits counts.
@@ -59,7 +59,7 @@ def connect(where: str | os.PathLike[str]) -> Engine:
             "Name a file, or a postgresql://USER@HOST/DATABASE URL",
         )
     engine = sqlalchemy.create_engine(
-        sqlalchemy.URL.create("sqlite", database=str(Path(where))), connect_args={"timeout": _PATIENCE}
+        sqlalchemy.URL.create("sqlite", database=str(Path(where))), connect_args={"timeout": PATIENCE}
     )
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)

@@ -39,6 +39,7 @@ class Clone:
         self.set("pal.cells", ["simclr-0.04-0.9-0"])
         self.set("pal.oracle", ["merging-0"])
         self.set("pal.seeds", [0])
+        self.set("adassl.numerical", ["v-0.1-20"])
         self.environment = os.environ | {
             "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
             "PAL_CACHE": str(folder / "cache"),
@@ -78,14 +79,8 @@ def test_end_to_end(clone: Clone) -> None:
     stages, said = clone.repro()
     runs = {"gps_baseline", "gps_pretrain", "gps_evaluate", "gps_ablation"}
     gps = {"gps_data", "gps_embed", "gps_prior", "gps_graph", *runs, "gps_table"}
-    assert stages == gps | {
-        "pal_circles",
-        "pal_figures",
-        "pal_images",
-        "pal_images_table",
-        "pal_oracle",
-        "pal_oracle_table",
-    }
+    pal = {"pal_circles", "pal_figures", "pal_images", "pal_images_table", "pal_oracle", "pal_oracle_table"}
+    assert stages == gps | pal | {"adassl_numerical", "adassl_numerical_table"}
     results = clone.folder / "reproductions" / "results" / "debug"
     one = json.loads((results / "gps_ssl" / "simclr-flip_only-gps-0.json").read_text())
     assert one.keys() >= {"paper", "profile", "arm", "method", "augmentation", "seed", "metrics", "untrained", "wall_s"}

@@ -36,6 +36,7 @@ METHOD_KWARGS: dict[str, dict[str, Any]] = {
     "wmse": HEAD | {"proj_output_dim": 4, "whitening_size": 8},
 }
 METHOD_KWARGS |= {f"{kind}_{name}": METHOD_KWARGS[name] for kind in ("gps", "pal") for name in ("simclr", "byol")}
+METHOD_KWARGS["adassl_simclr"] = HEAD | {"temperature": 0.2, "latent_dim": 4, "latent_hidden_dims": [16]}
 
 
 def small_config(method: str, **overrides: Any) -> DictConfig:

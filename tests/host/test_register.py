@@ -147,6 +147,28 @@ def test_known_relations_in_a_script_of_mains_own(
 
 @MAIN
 @pytest.mark.slow
+def test_a_latent_in_a_script_of_mains_own(
+    make_config: Callable[..., DictConfig], processes: ForkServerContext, tmp_path: Path
+) -> None:
+    """The views come once more, of the same images, for the posterior to see."""
+    name, images = "adassl_simclr", photographs(tmp_path / "images")
+    SimilarityGraph.from_edges(16, range(16), NEIGHBOUR, manifest=manifest(images)).save(tmp_path / "graph")
+    cfg = make_config(name, method_kwargs={"additional_view": True}, optimizer={"lr": 0.1})
+    refusal = run(processes, cfg, tmp_path, name, None)
+    assert "ConfigError: adassl_simclr learns from pairs of different images, and the config names no graph" in refusal
+    (tmp_path / f"{name}.error").unlink()
+    batches = run(processes, cfg, tmp_path, name, str(tmp_path / "graph"))
+    assert isinstance(batches, list), batches
+    assert len(batches) == 4
+    for batch in batches:
+        index = np.array(batch["index"])
+        assert index.tolist() == [[anchor, NEIGHBOUR[anchor]] * 2 for anchor in index[:, 0]]
+        assert (np.array(batch["targets"]) == index // 4).all()
+        assert batch["means"][:2] == batch["means"][2:]  # flat images look alike under any augmentation of the test's
+
+
+@MAIN
+@pytest.mark.slow
 def test_what_a_script_of_mains_own_is_refused(
     make_config: Callable[..., DictConfig], processes: ForkServerContext, tmp_path: Path
 ) -> None:

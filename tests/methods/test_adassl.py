@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,12 @@ from lightning.pytorch import Callback, Trainer, seed_everything
 from torch import Tensor, nn
 
 from pal_plugin.data import ImageDataset, Policy, eval_loader, pair_loader
-from pal_plugin.errors import ConfigError, LossError
+from pal_plugin.errors import ConfigError, DataError, LossError, PalError
 from pal_plugin.graph import SimilarityGraph
 from pal_plugin.host.optim import LARS
+from pal_plugin.launch import compose
 from pal_plugin.methods import find_method, method_names
+from pal_plugin.train import train
 
 Make = Callable[..., Any]
 NAMES = ("byol", "mocov2plus", "simclr", "vicreg")
@@ -74,7 +77,6 @@ def test_vanilla_is_the_hosts_own_method(name: str, digits: ImageDataset, make: 
     for key, gradient in gradients.items():  # a bias before BatchNorm has none but rounding errors
         scale = float(others[key].abs().max()) + 1e-3 * largest
         assert float((gradient - others[key]).abs().max()) < 1e-4 * scale, key
-    # on main the host counts the predictor's statistics twice where its forward is asked for them: ours does not ask
     torch.testing.assert_close(dict(mine.named_buffers()), dict(host.named_buffers()), rtol=1e-5, atol=1e-6)
 
 
@@ -216,8 +218,8 @@ class Groups(Callback):
 
 
 def quiet_trainer(**options: Any) -> Trainer:
-    off = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
-    return Trainer(accelerator="cpu", **off, **options)
+    options |= {"enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
+    return Trainer(accelerator="cpu", logger=False, **options)
 
 
 def loader_of(module: Any, dataset: ImageDataset, size: int = 8) -> Any:
@@ -327,7 +329,7 @@ def test_float32_within_bfloat16(digits: ImageDataset, make: Make) -> None:
 
 
 def test_statistics_of_all_ranks_can_be_taken(make: Make) -> None:
-    module = nn.SyncBatchNorm.convert_sync_batchnorm(make("adassl_byol", method_kwargs=SMALL))
+    module: Any = nn.SyncBatchNorm.convert_sync_batchnorm(make("adassl_byol", method_kwargs=SMALL))
     norms = [part for part in module.adassl.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
     assert len(norms) == 3
     assert all(isinstance(norm, nn.SyncBatchNorm) for norm in norms)
@@ -469,6 +471,58 @@ def test_extra_views_come_beside_the_others(digits: ImageDataset, make: Make) ->
         assert not torch.equal(more_views[view], more_views[view + 2])
     for variant in ("gt", "vanilla"):  # they have no posterior that would look at them
         assert not make("adassl_simclr", method_kwargs={"additional_view": True, "variant": variant}).extra_views
+
+
+def test_factors_that_do_not_fit(digits: ImageDataset) -> None:
+    for factors in (np.zeros((3, 2), np.float32), np.zeros((16, 2)), np.zeros(16, np.float32)):
+        with pytest.raises(DataError, match=r"factors are float.* for 16 images"):
+            dataclasses.replace(digits, factors=factors)
+    with pytest.raises(DataError, match="not finite"):
+        dataclasses.replace(digits, factors=np.full((16, 2), np.nan, np.float32))
+    some = with_factors(digits, 2)
+    assert some.factors is not None
+    part = some.take([3, 1])
+    assert part.factors is not None
+    assert np.array_equal(part.factors, some.factors[[3, 1]])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["graph=none"], "adassl_byol learns from pairs of different images.*graph=knn"),
+        (["method_kwargs.variant=gt"], "digits has no factors"),
+        (["augmentation=multicrop", "small_crop_size=4"], "adassl_byol compares two views.*small crops"),
+        (["method_kwargs.editor=add"], "latent_dim is 20.*latent_dim=128"),
+        (["graph=pairs", "graph.pairs=PAIRS"], "nobody"),
+    ],
+)
+def test_runs_that_cannot_be(
+    overrides: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are refused before a run's folder is made."""
+    monkeypatch.setenv("PAL_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "pairs.csv").write_text("id_a,id_b\ndigits/0000,nobody\n", encoding="utf-8")
+    given = [text.replace("PAIRS", str(tmp_path / "pairs.csv")) for text in overrides]
+    with pytest.raises(PalError, match=message):
+        train(compose("adassl_byol", ["profile=debug", f"run_dir={tmp_path / 'run'}", *given]))
+    assert not list((tmp_path / "run").glob("*.ckpt"))
+
+
+def test_the_authors_settings() -> None:
+    """CelebA's, of the authors' code; a profile for short runs goes before its optimiser."""
+    cfg = compose("adassl_simclr", ["profile=paper"])
+    kwargs = cfg.method_kwargs
+    assert (kwargs.variant, kwargs.latent_dim, kwargs.reg_beta, kwargs.reg_beta_warmup_steps) == ("v", 20, 0.1, 5000)
+    assert (list(kwargs.latent_hidden_dims), list(kwargs.editor_hidden_dims)) == ([1024], [512])
+    assert (kwargs.temperature, kwargs.learnable_lambda, kwargs.logit_clamp) == (0.1, True, 20.0)
+    assert (kwargs.proj_hidden_dim, kwargs.proj_output_dim, kwargs.additional_view) == (1024, 128, True)
+    assert (cfg.optimizer.name, cfg.optimizer.lr, cfg.optimizer.weight_decay) == ("adamw", 1e-4, 1e-4)
+    assert (cfg.scheduler.name, cfg.gradient_clip_val) == ("none", 1.0)
+    assert compose("adassl_byol", ["profile=paper"]).momentum.base_tau == 0.996
+    sparse = compose("adassl_byol", ["profile=paper", "adassl=celeba_s"]).method_kwargs
+    assert (sparse.variant, sparse.reg_beta, sparse.reg_beta_warmup_steps, sparse.latent_dim) == ("s", 0.5, 0, 20)
+    smoke = compose("adassl_simclr", ["profile=smoke"])
+    assert (smoke.optimizer.lr, smoke.method_kwargs.reg_beta_warmup_steps) == (0.002, 20)
 
 
 def test_names() -> None:

@@ -11,7 +11,7 @@ from pal_plugin.errors import OracleError
 from pal_plugin.oracle.checks import Nodes, check_count, vector
 from pal_plugin.oracle.questions import Grid, Pairs
 from pal_plugin.oracle.situation import Situation
-from pal_plugin.oracle.strategies.base import Floats, Strategy, one_each
+from pal_plugin.oracle.strategies.base import Floats, Strategy, one_each, unit
 
 Predict = Callable[[Floats, Nodes, Nodes], npt.ArrayLike]
 """(features (N, D), known samples (n,), their classes (n,)) → (N,) classes."""
@@ -91,13 +91,7 @@ def nearest_mean(features: Floats, known: Nodes, classes: Nodes) -> Nodes:
     """
     names, number = np.unique(classes, return_inverse=True)
     means = np.stack([features[known[number == c]].mean(axis=0) for c in range(names.size)])
-    return np.asarray(names[np.argmax(features @ directions_of(means).T, axis=1)])
-
-
-def directions_of(rows: Floats) -> Floats:
-    """Return rows (m, D) at unit length; a zero row stays zero."""
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.asarray(rows / np.where(lengths > 0, lengths, 1))
+    return np.asarray(names[np.argmax(features @ unit(means).T, axis=1)])
 
 
 def classes_of_seeds(situation: Situation, seeds: Nodes) -> Nodes:

@@ -50,7 +50,7 @@ class Strategy(ABC):
 
 
 def directions(features: Floats) -> Floats:
-    """Return the rows of features (N, D) about their mean, at unit length; a row at the mean stays zero.
+    """Return the rows of features (N, D) relative to their mean, at unit length; a row at the mean stays zero.
 
     Raises:
         FeatureError: a value that is not finite.
@@ -63,9 +63,13 @@ def directions(features: Floats) -> Floats:
             "Embed the data set again: `pal embed`",
         )
     rows = np.asarray(features - features.mean(axis=0, dtype=np.float64).astype(np.float32), dtype=np.float32)
+    return unit(rows)
+
+
+def unit(rows: Floats) -> Floats:
+    """Return rows (m, D) at unit length; a zero row stays zero."""
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    rows /= np.where(lengths > 0, lengths, 1)
-    return rows
+    return np.asarray(rows / np.where(lengths > 0, lengths, 1))
 
 
 def one_each(situation: Situation, samples: Nodes) -> Nodes:

@@ -9,24 +9,40 @@ from pal_plugin.errors import OracleError
 from pal_plugin.oracle.checks import Mask, Nodes, check_count
 from pal_plugin.oracle.questions import Grid
 from pal_plugin.oracle.situation import Situation
-from pal_plugin.oracle.strategies.base import Strategy
-from pal_plugin.oracle.strategies.parts import largest, means, open_between
-
-STOP = 0.1
-_ANCHORS = 32
-_POOL = 4096
-_KAPPA = 10.0
+from pal_plugin.oracle.strategies.base import Strategy, unit
+from pal_plugin.oracle.strategies.chances import Chances
+from pal_plugin.oracle.strategies.parts import apart_between, asked_between, largest, means
 
 Doubles = npt.NDArray[np.float64]
 
+STOP = 0.1
+_LARGE = 24  # anchors for their size
+_NEAR = 8  # anchors for what is known of them
+_POOL = 4096
+_AS_GOOD = 0.7  # of the best grid's gain per click: then the smallest anchor is taken
+_ITERATIONS = 4
+
 
 class Merging(Strategy):
-    """Grids that join the most components per click, each weighted by the pairs that become known.
+    """Grids that join the most components per click, each weighted by the pairs that become known. Ours.
+
+    A grid is looked for among at most 4096 components and 32 anchors: the 24 largest components, and the 8 others that
+    are known apart from the most samples. Of the candidates, each of another component, those are shown that make the
+    most pairs known per click by expectation, where a selected candidate costs a click and sending the grid another
+    one; how likely they are related to the anchor says `Chances`, from features where there are some. What is known
+    apart from the anchor is never shown.
+
+    Two things keep this from being greedy. Of the anchors whose grid is at least 70 % as good as the best one's, the
+    smallest is taken, so that all classes grow. And the last place of a grid explores: it goes to the single sample
+    that is least likely to be of any anchor's kind. It is seldom selected, so that it costs nothing; it is known apart
+    from a large component then, and whatever joins it makes as many pairs known.
 
     Args:
         grid: how many candidates are shown at most.
-        seed: of the components that are looked at.
-        stop: nothing is asked where a grid is expected to join fewer components than this.
+        seed: of the components that are looked at, and of the members that stand for them.
+        stop: nothing is asked where no grid is expected to join so many components. 0 goes on until everything is
+            known or was asked. What the features do not see is not asked either: with 0.1, a tenth of a join expected
+            of a grid, data of which no two samples are related are given up after some ten grids.
 
     Raises:
         OracleError: a seed, grid or stop that is none.
@@ -36,7 +52,7 @@ class Merging(Strategy):
         super().__init__(seed)
         self.grid = check_count("grid", grid)
         if not 0 <= stop < np.inf:
-            raise OracleError(f"stop={stop} is no number of joins", "Pass a number of 0 or more (--stop)")
+            raise OracleError(f"stop={stop} is no number of joins", "Pass a finite number of 0 or more (--stop)")
         self.stop = stop
 
     def next(self, situation: Situation) -> Grid | None:
@@ -46,82 +62,123 @@ class Merging(Strategy):
             FeatureError: features that are not finite.
         """
         generator = self.generator(situation)
-        order = generator.permutation(situation.samples)
-        pool = largest(situation, order.size, order)
-        anchors = pool[:_ANCHORS]
-        pool = pool[:_POOL]
-        is_open = open_between(situation, pool, anchors)
+        pool, anchors = components(situation, generator.permutation(situation.samples))
         sizes = situation.known.size(pool).astype(np.float64)
-        chance = self._chance(situation, pool, anchors, is_open, generator)
-        gain = pairs_gained(situation, pool, anchors, sizes)
-        found = best_grid(chance, gain, self.grid, self.stop)
+        apart = apart_between(situation.known, pool, anchors)
+        is_open = ~apart & ~asked_between(situation, pool, anchors) & (pool[:, None] != anchors)
+        chance, new = self._chances(situation, pool, anchors.size, sizes, is_open, generator)
+        gain = pairs_gained(apart, sizes)
+        found = best_grid(chance, gain, sizes[: anchors.size], self.grid, self.stop)
         if found is None:
             return None
         column, rows = found
-        return self._grid(situation, int(anchors[column]), pool[rows], generator)
+        new = np.where(is_open[:, column] & (sizes == 1), new, -1.0)
+        new[rows] = -1.0
+        if self.grid > 1 and new.max() >= 0:
+            rows = np.append(rows[: self.grid - 1], new.argmax())
+        return shown(situation, int(anchors[column]), pool[rows], generator)
 
-    def _chance(
-        self, situation: Situation, pool: Nodes, anchors: Nodes, is_open: Mask, generator: np.random.Generator
-    ) -> Doubles:
-        """Return (m, k) the probability that each component of the pool is related to each anchor."""
-        sizes = situation.known.size(anchors).astype(np.float64)
-        score = np.tile(np.log(sizes), (pool.size, 1))
-        if situation.features is not None:
-            rows = means(situation, self.directions(situation.features), pool, generator)
-            score += _KAPPA * (rows @ rows[: anchors.size].T)
-        weight = np.where(is_open, np.exp(score - score.max(axis=1, keepdims=True)), 0)
-        rest = np.exp(-score.max(axis=1, keepdims=True))
-        return np.asarray(weight / (weight.sum(axis=1, keepdims=True) + rest))
-
-    def _grid(self, situation: Situation, anchor: int, parts: Nodes, generator: np.random.Generator) -> Grid | None:
-        shown = [member(situation, part, generator) for part in (anchor, *parts.tolist())]
-        candidates = np.array(shown[1:], dtype=np.int64)
-        candidates = candidates[~situation.asked.has(np.full(candidates.size, shown[0]), candidates)]
-        return Grid(shown[0], candidates)
-
-
-def member(situation: Situation, part: int, generator: np.random.Generator) -> int:
-    """Return some member of a component that may be asked about."""
-    members = situation.known.members(part)
-    if situation.among is not None:
-        members = members[np.isin(members, situation.among)]
-    return int(generator.choice(members))
+    def _chances(
+        self,
+        situation: Situation,
+        pool: Nodes,
+        count: int,
+        sizes: Doubles,
+        is_open: Mask,
+        generator: np.random.Generator,
+    ) -> tuple[Doubles, Doubles]:
+        """Return the chances that the pool's components are related to its first `count`, and to none of them."""
+        if situation.features is None:
+            chances = Chances(situation, pool[:count], sizes[:count], None, None)
+            return chances.related(None, is_open)
+        features = self.directions(situation.features)
+        rows = means(situation, features, pool, generator)
+        of_anchors = rows[:count].copy()
+        rows[sizes > 1] = unit(rows[sizes > 1])
+        chances = Chances(situation, pool[:count], sizes[:count], features, of_anchors)
+        return chances.related(rows, is_open)
 
 
-def pairs_gained(situation: Situation, pool: Nodes, anchors: Nodes, sizes: Doubles) -> Doubles:
-    """Return (m, k) how many pairs become known where a component of the pool is related to an anchor.
+def components(situation: Situation, order: Nodes) -> tuple[Nodes, Nodes]:
+    """Return the roots of the components to look at, (m,), and of those of them that are anchors, (k,): the first.
 
-    Of the pairs that become known as unrelated, those with the anchors count.
+    Args:
+        situation: whose components.
+        order: the samples that may be asked about, in the order in which they are preferred where they are alike.
     """
-    apart = np.zeros((pool.size, anchors.size))
-    where = np.zeros(situation.num_samples, dtype=np.bool_)
-    for column, anchor in enumerate(anchors.tolist()):
-        where[:] = False
-        where[situation.known.apart(anchor)] = True
-        apart[:, column] = where[pool]
-    of_anchors, large = apart[: anchors.size], sizes[: anchors.size]
-    both = (apart * large) @ of_anchors.T  # apart from the component and from the anchor
-    by_pool, by_anchor = (apart @ large)[:, None] - both, (of_anchors @ large)[None] - both
-    return np.asarray(sizes[:, None] * large + sizes[:, None] * by_anchor + large * by_pool)
+    known, every = situation.known, largest(situation, order)
+    large, others = every[:_LARGE], every[_LARGE:]
+    reach = np.zeros(situation.num_samples, dtype=np.int64)
+    for root, size in zip(large.tolist(), known.size(large).tolist(), strict=True):
+        reach[known.apart(root)] += size
+    by_reach = np.argsort(-reach[others], kind="stable")
+    near, rest = others[by_reach[:_NEAR]], others[np.sort(by_reach[_NEAR:])]
+    anchors = np.concatenate([large, near])
+    return np.concatenate([anchors, rest])[:_POOL], anchors
 
 
-def best_grid(chance: Doubles, gain: Doubles, grid: int, stop: float) -> tuple[int, Nodes] | None:
-    """Return the anchor (column) and candidates (rows) that make the most pairs known per click, by expectation.
+def pairs_gained(apart: Mask, sizes: Doubles) -> Doubles:
+    """Return (m, k) how many pairs become known where a component is related to an anchor.
 
-    A grid costs a click for each join and one to be sent. Dinkelbach: of the sets of at most `grid` rows, the one with
-    the largest Σ p·gain / (1 + Σ p) is the one with the largest Σ p·(gain − λ) at the λ that is that ratio.
+    Of the pairs that become known as unrelated, those with anchors count.
+
+    Args:
+        apart: (m, k) whether m components, the first k of which are the anchors, are known apart from the anchors.
+        sizes: (m,) of the components.
     """
-    ratio = np.zeros(chance.shape[1])
+    count = apart.shape[1]
+    far = apart.astype(np.float64)
+    of_anchors, large = far[:count], sizes[:count]
+    both = (far * large) @ of_anchors.T  # samples known apart from the component and from the anchor
+    by_pool, by_anchor = (far @ large)[:, None] - both, (of_anchors @ large)[None] - both
+    return np.asarray(sizes[:, None] * (large + by_anchor) + large * by_pool)
+
+
+def best_grid(chance: Doubles, gain: Doubles, sizes: Doubles, grid: int, stop: float) -> tuple[int, Nodes] | None:
+    """Return the anchor (column) and the candidates (rows), the best first, of the grid to show.
+
+    A grid costs a click for each join, and one to be sent. Of the sets of at most `grid` rows, the one with the largest
+    ratio Σ p·gain / (1 + Σ p) has the largest Σ p·(gain − λ) where λ is that ratio (Dinkelbach, "On nonlinear
+    fractional programming", Management Science 1967): a few rounds from λ = 0 find it.
+
+    Args:
+        chance: (m, k) that m components are related to k anchors; 0 where it is not to be asked.
+        gain: (m, k) pairs that become known if they are.
+        sizes: (k,) of the anchors; the smallest of those is taken whose ratio is at least 70 % of the best one.
+        grid: how many rows.
+        stop: how many joins a grid has to promise.
+
+    Returns:
+        None where none does.
+    """
     count = min(grid, chance.shape[0])
-    for _ in range(4):
+    ratio = np.zeros(chance.shape[1])
+    for _ in range(_ITERATIONS):
         worth = chance * (gain - ratio)
         rows = np.argpartition(-worth, count - 1, axis=0)[:count]
         kept = np.take_along_axis(worth, rows, axis=0) > 0
-        joins = np.where(kept, np.take_along_axis(chance, rows, axis=0), 0)
+        joins = np.where(kept, np.take_along_axis(chance, rows, axis=0), 0.0)
         ratio = (joins * np.take_along_axis(gain, rows, axis=0)).sum(axis=0) / (1 + joins.sum(axis=0))
-    enough = joins.sum(axis=0) >= max(stop, np.finfo(np.float64).tiny)
-    if not enough.any():
+    ratio = np.where(kept.any(axis=0) & (joins.sum(axis=0) >= stop), ratio, 0.0)
+    if not ratio.any():
         return None
-    column = int(np.argmax(np.where(enough, ratio, -1)))
+    good = np.flatnonzero(ratio >= _AS_GOOD * ratio.max())
+    column = int(good[np.lexsort((-ratio[good], sizes[good]))[0]])
     chosen = rows[kept[:, column], column]
     return column, chosen[np.argsort(-worth[chosen, column], kind="stable")]
+
+
+def shown(situation: Situation, anchor: int, parts: Nodes, generator: np.random.Generator) -> Grid | None:
+    """Return the grid in which members of components stand for them; None where all such pairs were asked about."""
+    first = int(generator.choice(_members(situation, anchor)))
+    candidates = []
+    for part in parts.tolist():
+        members = _members(situation, part)
+        members = members[~situation.asked.has(np.full(members.size, first), members)]
+        candidates += [generator.choice(members)] if members.size else []
+    return Grid(first, np.array(candidates, dtype=np.int64)) if candidates else None
+
+
+def _members(situation: Situation, part: int) -> Nodes:
+    members = situation.known.members(part)
+    return members if situation.among is None else members[np.isin(members, situation.among)]

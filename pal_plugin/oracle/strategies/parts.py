@@ -1,9 +1,10 @@
-"""The largest components of a situation: where they lie among the features, and what is open to them."""
+"""The largest components of a situation: where they lie among the features, and what is open between them."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from pal_plugin.graph.partition import Partition
 from pal_plugin.oracle.checks import Mask, Nodes
 from pal_plugin.oracle.situation import Situation
 from pal_plugin.oracle.strategies.base import Floats
@@ -11,24 +12,24 @@ from pal_plugin.oracle.strategies.base import Floats
 _MEMBERS = 256  # of a component that its mean is taken of
 
 
-def largest(situation: Situation, limit: int, order: Nodes, *, least: int = 1) -> Nodes:
-    """Return the roots of the largest components that may be asked about, (k,) with k at most `limit`.
+def largest(situation: Situation, order: Nodes, *, least: int = 1) -> Nodes:
+    """Return the roots of the components that may be asked about, the largest first, (k,).
 
     Args:
         situation: whose components.
-        limit: how many.
-        order: the samples, in the order in which components of one size are preferred.
-        least: the smallest size that counts.
+        order: the samples that may be asked about, in the order in which components of one size are preferred.
+        least: the smallest size, counted in such samples, that a component must have.
     """
-    sizes = np.bincount(situation.known.roots(order), minlength=situation.num_samples)
-    _, first = np.unique(situation.known.roots(order), return_index=True)
-    roots = situation.known.roots(order[np.sort(first)])
+    of_order = situation.known.roots(order)
+    sizes = np.bincount(of_order, minlength=situation.num_samples)
+    _, first = np.unique(of_order, return_index=True)
+    roots = of_order[np.sort(first)]
     roots = roots[sizes[roots] >= least]
-    return roots[np.argsort(-sizes[roots], kind="stable")[:limit]]
+    return np.asarray(roots[np.argsort(-sizes[roots], kind="stable")])
 
 
 def means(situation: Situation, features: Floats, roots: Nodes, generator: np.random.Generator) -> Floats:
-    """Return the mean directions (k, D) of components (k,) among features that are directions (N, D).
+    """Return the means (k, D) of components (k,) among features (N, D).
 
     That of a component of more than 256 members is the mean of so many of them.
     """
@@ -37,27 +38,36 @@ def means(situation: Situation, features: Floats, roots: Nodes, generator: np.ra
         members = situation.known.members(int(roots[row]))
         if members.size > _MEMBERS:
             members = generator.choice(members, _MEMBERS, replace=False)
-        mean = features[members].mean(axis=0)
-        rows[row] = mean / max(float(np.linalg.norm(mean)), np.finfo(np.float32).tiny)
+        rows[row] = features[members].mean(axis=0)
     return rows
 
 
-def open_between(situation: Situation, roots: Nodes, others: Nodes) -> Mask:
-    """Return (m, k) whether m components and k others can be asked about: relation unknown, and not asked as they are.
+def apart_between(known: Partition, roots: Nodes, others: Nodes) -> Mask:
+    """Return (m, k) whether m components, by their roots, are known apart from k others."""
+    result = np.zeros((roots.size, others.size), dtype=np.bool_)
+    apart = np.zeros(known.num_nodes, dtype=np.bool_)
+    for column, other in enumerate(others.tolist()):
+        far = known.apart(other)
+        apart[far] = True
+        result[:, column] = apart[roots]
+        apart[far] = False
+    return result
 
-    Two components count as asked about where as many of their pairs were, without a result, as the smaller has members.
+
+def asked_between(situation: Situation, roots: Nodes, others: Nodes) -> Mask:
+    """Return (m, k) whether m components and k others were asked about enough, so far without a result.
+
+    That is where as many of their pairs were asked about as the smaller of the two has members: a sample that nobody
+    could place is left alone, while two large components are asked about again by other members.
     """
     known = situation.known
+    place = np.full(situation.num_samples, -1, dtype=np.int64)
+    place[roots] = np.arange(roots.size)
     pairs = known.roots(situation.asked.pairs)
-    result = np.ones((roots.size, others.size), dtype=np.bool_)
-    blocked = np.zeros(situation.num_samples, dtype=np.bool_)
+    result = np.zeros((roots.size, others.size), dtype=np.bool_)
+    size_of = known.size(roots)
     for column, other in enumerate(others.tolist()):
-        blocked[:] = False
-        blocked[known.apart(other)] = True
-        blocked[other] = True
-        asked = np.concatenate([pairs[pairs[:, 0] == other, 1], pairs[pairs[:, 1] == other, 0]])
-        parts, counts = np.unique(asked[~blocked[asked]], return_counts=True)
-        if parts.size:
-            blocked[parts[counts >= np.minimum(known.size(parts), known.size(other))]] = True
-        result[:, column] = ~blocked[roots]
+        partners = place[np.concatenate([pairs[pairs[:, 0] == other, 1], pairs[pairs[:, 1] == other, 0]])]
+        counts = np.bincount(partners[partners >= 0], minlength=roots.size)
+        result[:, column] = counts >= np.minimum(size_of, known.size(other))
     return result

@@ -11,6 +11,7 @@ from pal_plugin.oracle.strategies.base import Strategy, one_each
 
 _THROWS, _DARTS = 16, 1024
 _ANCHORS = 16
+Found = dict[tuple[int, int], tuple[int, int]]  # pairs of samples by those of their components
 
 
 class RandomPairs(Strategy):
@@ -31,24 +32,31 @@ class RandomPairs(Strategy):
     def next(self, situation: Situation) -> Pairs | None:
         """Return the next pairs, or None when every pair is known or was asked about."""
         generator, samples = self.generator(situation), situation.samples
-        found: dict[tuple[int, int], tuple[int, int]] = {}  # by their components
+        found: Found = {}
         for _ in range(_THROWS):
             self._keep(situation, found, samples[generator.integers(samples.size, size=(_DARTS, 2))])
             if len(found) >= self.pairs:
                 break
-        else:  # few are open: count them
-            counts = open_counts(situation)
-            share = counts / max(int(counts.sum()), 1)
-            rows = generator.choice(samples, int((counts > 0).sum()), replace=False, p=share) if counts.any() else []
-            for anchor in map(int, rows):
-                if len(found) >= self.pairs:
-                    break
-                other = generator.choice(situation.open_to(anchor))
-                self._keep(situation, found, np.array([[anchor, other]]))
+        else:
+            self._count_and_keep(situation, found, generator)
         ends = np.array(list(found.values()), dtype=np.int64)
         return Pairs(ends[:, 0], ends[:, 1]) if ends.size else None
 
-    def _keep(self, situation: Situation, found: dict[tuple[int, int], tuple[int, int]], ends: Nodes) -> None:
+    def _count_and_keep(self, situation: Situation, found: Found, generator: np.random.Generator) -> None:
+        """Draw where so few pairs are open that throwing darts does not find them: count them, a sample at a time."""
+        counts = open_counts(situation)
+        if not counts.any():
+            return
+        anchors = generator.choice(
+            situation.samples, int((counts > 0).sum()), replace=False, p=counts / counts.sum(), shuffle=False
+        )
+        for anchor in anchors.tolist():
+            if len(found) >= self.pairs:
+                break
+            other = generator.choice(situation.open_to(anchor))
+            self._keep(situation, found, np.array([[anchor, other]]))
+
+    def _keep(self, situation: Situation, found: Found, ends: Nodes) -> None:
         """Add those of the pairs `ends` (m, 2) that are open and between components that `found` does not have."""
         ends = ends[situation.known.relation(ends[:, 0], ends[:, 1]) == 0]
         ends = ends[~situation.asked.has(ends[:, 0], ends[:, 1])]

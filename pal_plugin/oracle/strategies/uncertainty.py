@@ -8,8 +8,8 @@ from pal_plugin.errors import OracleError
 from pal_plugin.oracle.checks import check_count
 from pal_plugin.oracle.questions import Grid
 from pal_plugin.oracle.situation import Situation
-from pal_plugin.oracle.strategies.base import Strategy, one_each
-from pal_plugin.oracle.strategies.parts import largest, means, open_between
+from pal_plugin.oracle.strategies.base import Strategy, one_each, unit
+from pal_plugin.oracle.strategies.parts import apart_between, asked_between, largest, means
 from pal_plugin.oracle.strategies.passive import RandomGrids
 
 _POOL = 4096
@@ -48,11 +48,13 @@ class Uncertainty(Strategy):
             raise OracleError("Without features nothing is uncertain", "Pass features (--features), or ask by merging")
         features, generator = self.directions(situation.features), self.generator(situation)
         order = generator.permutation(situation.samples)
-        parts = largest(situation, _PARTS, order, least=2)
-        roots = situation.known.roots(order)
-        pool = order[~np.isin(roots, parts)][:_POOL]
-        nearness = features[pool] @ means(situation, features, parts, generator).T
-        nearness[~open_between(situation, situation.known.roots(pool), parts)] = -np.inf
+        parts = largest(situation, order, least=2)[:_PARTS]
+        pool = one_each(situation, order)
+        pool = pool[~np.isin(situation.known.roots(pool), parts)][:_POOL]
+        nearness = features[pool] @ unit(means(situation, features, parts, generator)).T
+        roots = situation.known.roots(pool)
+        settled = apart_between(situation.known, roots, parts) | asked_between(situation, roots, parts)
+        nearness[settled] = -np.inf
         two = np.isfinite(nearness).sum(axis=1) >= 2
         if not two.any():
             return self._random.next(situation)
@@ -63,6 +65,6 @@ class Uncertainty(Strategy):
         least = least[nearest[least] == nearest[least[0]]]
         members = situation.known.members(int(parts[nearest[least[0]]]))
         anchor = int(generator.choice(members[np.isin(members, situation.samples)]))
-        candidates = one_each(situation, pool[least])
+        candidates = pool[least]
         candidates = candidates[~situation.asked.has(np.full(candidates.size, anchor), candidates)]
         return Grid(anchor, candidates[: self.grid]) if candidates.size else self._random.next(situation)

@@ -9,6 +9,7 @@ from scipy.sparse.csgraph import connected_components
 
 from pal_plugin.errors import GraphError
 from pal_plugin.graph.partition import Partition
+from pal_plugin.oracle.again import Standing
 from pal_plugin.oracle.policies import Answers, resolve
 from pal_plugin.oracle.questions import Question
 
@@ -16,12 +17,10 @@ from pal_plugin.oracle.questions import Question
 class Knowledge:
     """The relations known of N samples.
 
-    An answer is taken in by itself where that gives the same as resolving all answers anew. It does where it
-    contradicts nothing that is known, and
-
-    - "again" does not wait for it: that policy takes answers one after another, and decides only then;
-    - "majority" has decided nothing about its samples: those are joined by must-link answers, whether they count or
-      not, to others with a cannot-link between two of them, and votes decide within such a set only.
+    An answer is taken in by itself where that gives the same as resolving all answers anew. Of the policy "again" it
+    always does, since that takes answers one after another; of another policy where the answer contradicts nothing
+    that is known, and "majority" has decided nothing about its samples: those are joined by must-link answers, whether
+    they count or not, to others with a cannot-link between two of them, and votes decide within such a set only.
 
     Args:
         num_samples: N.
@@ -40,6 +39,7 @@ class Knowledge:
         self.known = Partition(num_samples)
         self.again = np.empty((0, 2), dtype=np.int64)
         self.contradictions = 0
+        self._standing = Standing(num_samples)  # of the policy "again"
         self._voted = np.zeros(num_samples, dtype=np.bool_)
 
     def resolve(self, answers: Answers) -> None:
@@ -48,9 +48,12 @@ class Knowledge:
         Raises:
             PalError: the policy refuses their contradictions.
         """
+        if self.policy == "again":
+            self._standing = Standing(self.known.num_nodes)
+            self._take(answers.a, answers.b, answers.relation)
+            return
         resolution = resolve(answers, self.known.num_nodes, self.policy)
-        self.known, self.again = resolution.known, resolution.again
-        self.contradictions = len(self.again) if self.policy == "again" else resolution.aside.size
+        self.known, self.contradictions = resolution.known, resolution.aside.size
         if self.policy == "majority":
             self._voted = _disputed(answers, self.known.num_nodes)
 
@@ -60,24 +63,28 @@ class Knowledge:
         Returns:
             Whether that was enough; otherwise `resolve` has to be called, with this answer among the others.
         """
-        pairs = np.sort(np.stack([question.i, question.j], axis=1), axis=1)
-        if (pairs[:, None] == self.again).all(axis=2).any() or self._voted[pairs].any():
+        lower, higher = np.minimum(question.i, question.j), np.maximum(question.i, question.j)
+        if self.policy == "again":
+            self._take(lower, higher, relations)
+            return True
+        if self._voted[lower].any() or self._voted[higher].any():
             return False
         told = relations != 0
-        if not _take(self.known, question.i[told], question.j[told], relations[told]):
-            return False
-        if len(self.again):  # what is known by closure now need not be asked again
-            self.again = self.again[self.known.relation(self.again[:, 0], self.again[:, 1]) == 0]
-            self.contradictions = len(self.again)
-        return True
+        return _add(self.known, lower[told], higher[told], relations[told])
 
     def fits(self, question: Question, relations: npt.NDArray[np.int8]) -> bool:
         """Return whether an answer (m,) contradicts nothing that is known; nothing is taken in."""
         told = relations != 0
-        return _take(self.known.copy(), question.i[told], question.j[told], relations[told])
+        return _add(self.known.copy(), question.i[told], question.j[told], relations[told])
+
+    def _take(self, a: npt.NDArray[np.int64], b: npt.NDArray[np.int64], relations: npt.NDArray[np.int8]) -> None:
+        """Take in answers under the policy "again"."""
+        self._standing.take(zip(a.tolist(), b.tolist(), relations.tolist(), strict=True))
+        self.known, self.again = self._standing.known, self._standing.again
+        self.contradictions = len(self.again)
 
 
-def _take(known: Partition, i: npt.NDArray[np.int64], j: npt.NDArray[np.int64], signs: npt.NDArray[np.int8]) -> bool:
+def _add(known: Partition, i: npt.NDArray[np.int64], j: npt.NDArray[np.int64], signs: npt.NDArray[np.int8]) -> bool:
     """Add relations to a partition until one contradicts it; return whether none does."""
     try:
         for first, second, sign in zip(i.tolist(), j.tolist(), signs.tolist(), strict=True):

@@ -12,7 +12,7 @@ from scipy.sparse.csgraph import breadth_first_order, connected_components
 
 from pal_plugin.errors import ConfigError, GraphError, OracleError
 from pal_plugin.graph.partition import Partition
-from pal_plugin.oracle.again import ask_again
+from pal_plugin.oracle.again import Standing
 from pal_plugin.oracle.majority import contract
 from pal_plugin.registry import near_matches
 
@@ -186,14 +186,10 @@ def _majority(answers: Answers, num_samples: int) -> Resolution:
 
 
 def _again(answers: Answers, num_samples: int) -> Resolution:
-    told = zip(answers.a.tolist(), answers.b.tolist(), answers.relation.tolist(), strict=True)
-    standing, again = ask_again(told, num_samples)
-    known = Partition(num_samples)
-    for place in standing:
-        known.add(int(answers.a[place]), int(answers.b[place]), int(answers.relation[place]))
-    aside = np.setdiff1d(np.flatnonzero(answers.relation), standing)
-    pairs = np.array(again, dtype=np.int64).reshape(-1, 2)
-    return Resolution(known, aside, pairs[known.relation(pairs[:, 0], pairs[:, 1]) == 0])
+    standing = Standing(num_samples)
+    standing.take(zip(answers.a.tolist(), answers.b.tolist(), answers.relation.tolist(), strict=True))
+    aside = np.setdiff1d(np.flatnonzero(answers.relation), standing.places)
+    return Resolution(standing.known, aside, standing.again)
 
 
 def _way(before: npt.NDArray[np.int32], start: int, end: int) -> list[tuple[int, int]]:

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from pal_plugin.oracle.checks import Mask, Nodes
 from pal_plugin.oracle.situation import Situation
 from pal_plugin.oracle.strategies.base import Floats, unit
+from pal_plugin.oracle.strategies.parts import means
 
 Doubles = npt.NDArray[np.float64]
 
@@ -15,8 +16,10 @@ _KAPPA = 20.0  # concentration of a class's directions about their mean, before 
 _WEIGHT = 10.0  # above this size a component weighs no more: it is large for having been asked about, not for its kind
 _RECENT = 512  # answers that the calibration is fitted on
 _STEPS = 8
-_PRIOR_MEAN = np.array([0.0, 1.0])  # of intercept and slope: the mixture as it is
-_PRIOR_PRECISION = np.diag([0.25, 4.0])  # standard deviations 2 and 1/2
+# Of intercept and slope: about the mixture as it is, with more hope at first, so that some twenty grids without a join
+# are needed to give up where nothing is known.
+_PRIOR_MEAN = np.array([1.0, 1.0])
+_PRIOR_PRECISION = np.diag([1.0, 4.0])
 _LARGEST = 30.0
 
 
@@ -27,22 +30,27 @@ class Chances:
     about their mean (von Mises and Fisher's density, κ = 20), and with the weight of one sample there is a class not
     seen yet. Anchors that a component is known apart from are out. Without features κ is 0, and the weights remain. The
     log-odds of this model are then calibrated, by logistic regression with a weak prior for leaving them as they are,
-    on those of the last 512 answers that are about an anchor; a sample does not count in its own component there.
+    on the last 512 answers; a sample does not count in its own component there.
 
     Args:
         situation: what is known, and which answers there were.
         anchors: (k,) roots.
         sizes: (k,) their sizes.
         features: directions (N, D); None: there are none.
-        means: of the anchors' directions (k, D); None where there are no features.
+        generator: of the members that means are taken of.
     """
 
     def __init__(
-        self, situation: Situation, anchors: Nodes, sizes: Doubles, features: Floats | None, means: Floats | None
+        self,
+        situation: Situation,
+        anchors: Nodes,
+        sizes: Doubles,
+        features: Floats | None,
+        generator: np.random.Generator,
     ) -> None:
         self._sizes = sizes
-        self._means = means
-        self._intercept, self._slope = self._fitted(situation, anchors, features)
+        self._means = None if features is None else unit(means(situation, features, anchors, generator))
+        self._intercept, self._slope = self._fitted(situation, anchors, features, generator)
 
     def related(self, rows: Floats | None, is_open: Mask) -> tuple[Doubles, Doubles]:
         """Return the chances (m, k) that m components are related to the anchors, and (m,) to none of them.
@@ -63,40 +71,41 @@ class Chances:
         """Return the log-weights (m, k) of the anchors for m components."""
         scores = np.tile(np.log(np.minimum(self._sizes, _WEIGHT)), (count, 1))
         if rows is not None and self._means is not None:
-            scores += _KAPPA * (rows @ unit(self._means).T)
+            scores += _KAPPA * (rows @ self._means.T)
         return scores
 
-    def _fitted(self, situation: Situation, anchors: Nodes, features: Floats | None) -> tuple[float, float]:
-        """Return intercept and slope of the calibration."""
+    def _fitted(
+        self, situation: Situation, anchors: Nodes, features: Floats | None, generator: np.random.Generator
+    ) -> tuple[float, float]:
+        """Return intercept and slope of the calibration.
+
+        Of each pair asked about, one sample is looked at as a candidate, and the other one's component, without the
+        candidate, as the anchor.
+        """
         known, pairs = situation.known, situation.asked.pairs[-_RECENT:]
+        relation = known.relation(pairs[:, 0], pairs[:, 1])
+        pairs, relation = pairs[relation != 0], relation[relation != 0]
         if not len(pairs):
-            return 0.0, 1.0
+            return float(_PRIOR_MEAN[0]), float(_PRIOR_MEAN[1])
+        sizes = known.size(pairs)
+        swapped = sizes[:, 1] > sizes[:, 0]  # the larger component is the anchor
+        anchor, candidate = np.where(swapped, pairs[:, ::-1].T, pairs.T)
+        parts, of = np.unique(known.roots(anchor), return_inverse=True)
+        inside = relation > 0
+        left = known.size(parts)[of] - inside
+        score = np.log(np.minimum(left, _WEIGHT))
+        rows = None if features is None else features[candidate]
+        if features is not None and rows is not None:
+            sums = means(situation, features, parts, generator)[of] * (left + inside)[:, None] - rows * inside[:, None]
+            score += _KAPPA * (unit(sums.astype(np.float32)) * rows).sum(axis=1)
+        others = self._scores(rows, candidate.size)
         column = np.full(situation.num_samples, -1, dtype=np.int64)
         column[anchors] = np.arange(anchors.size)
-        of = column[known.roots(pairs)]
-        swapped = (of[:, 0] < 0) | ((of[:, 1] >= 0) & (of[:, 1] < of[:, 0]))  # the larger one is the anchor
-        anchor = np.where(swapped, of[:, 1], of[:, 0])
-        sample, own = np.where(swapped, pairs[:, 0], pairs[:, 1]), np.where(swapped, of[:, 0], of[:, 1])
-        relation = known.relation(pairs[:, 0], pairs[:, 1])
-        kept = (anchor >= 0) & (relation != 0)
-        if not kept.any():
-            return 0.0, 1.0
-        anchor, sample, own, relation = anchor[kept], sample[kept], own[kept], relation[kept]
-        rows = None if features is None else features[sample]
-        scores = self._scores(rows, sample.size)
-        self._without_itself(scores, own, rows)
-        odds = log_odds(scores)[np.arange(sample.size), anchor]
-        return logistic(odds, relation > 0)
-
-    def _without_itself(self, scores: Doubles, own: Nodes, rows: Floats | None) -> None:
-        """Take samples out of their own components: `own` (m,) names the column, -1 where it is no anchor."""
-        inside = np.flatnonzero(own >= 0)
-        sizes = self._sizes[own[inside]]
-        scores[inside, own[inside]] = np.log(np.clip(sizes - 1, 0.5, _WEIGHT))
-        if rows is None or self._means is None:
-            return
-        others = unit((self._means[own[inside]] * sizes[:, None] - rows[inside]).astype(np.float32))
-        scores[inside, own[inside]] += _KAPPA * (others * rows[inside]).sum(axis=1)
+        for end in (anchor, candidate):  # neither its anchor nor its own component is a rival of the anchor
+            at = column[known.roots(end)]
+            others[np.flatnonzero(at >= 0), at[at >= 0]] = -np.inf
+        odds = log_odds(np.concatenate([score[:, None], others], axis=1))[:, 0]
+        return logistic(odds, inside)
 
 
 def log_odds(scores: Doubles) -> Doubles:

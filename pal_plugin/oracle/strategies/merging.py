@@ -42,7 +42,7 @@ class Merging(Strategy):
         seed: of the components that are looked at, and of the members that stand for them.
         stop: nothing is asked where no grid is expected to join so many components. 0 goes on until everything is
             known or was asked. What the features do not see is not asked either: with 0.1, a tenth of a join expected
-            of a grid, data of which no two samples are related are given up after some ten grids.
+            of a grid, data of which no two samples are related are given up after some twenty grids.
 
     Raises:
         OracleError: a seed, grid or stop that is none.
@@ -88,14 +88,12 @@ class Merging(Strategy):
         generator: np.random.Generator,
     ) -> tuple[Doubles, Doubles]:
         """Return the chances that the pool's components are related to its first `count`, and to none of them."""
-        if situation.features is None:
-            chances = Chances(situation, pool[:count], sizes[:count], None, None)
-            return chances.related(None, is_open)
-        features = self.directions(situation.features)
-        rows = means(situation, features, pool, generator)
-        of_anchors = rows[:count].copy()
-        rows[sizes > 1] = unit(rows[sizes > 1])
-        chances = Chances(situation, pool[:count], sizes[:count], features, of_anchors)
+        features, rows = None, None
+        if situation.features is not None:
+            features = self.directions(situation.features)
+            rows = means(situation, features, pool, generator)
+            rows[sizes > 1] = unit(rows[sizes > 1])
+        chances = Chances(situation, pool[:count], sizes[:count], features, generator)
         return chances.related(rows, is_open)
 
 

@@ -10,6 +10,7 @@ from pal_plugin.oracle.situation import Situation
 from pal_plugin.oracle.strategies.base import Floats
 
 _MEMBERS = 256  # of a component that its mean is taken of
+_HOPELESS = 3  # pairs of a sample without a result
 
 
 def largest(situation: Situation, order: Nodes, *, least: int = 1) -> Nodes:
@@ -57,17 +58,19 @@ def apart_between(known: Partition, roots: Nodes, others: Nodes) -> Mask:
 def asked_between(situation: Situation, roots: Nodes, others: Nodes) -> Mask:
     """Return (m, k) whether m components and k others were asked about enough, so far without a result.
 
-    That is where as many of their pairs were asked about as the smaller of the two has members: a sample that nobody
-    could place is left alone, while two large components are asked about again by other members.
+    That is where as many of their pairs were asked about as the smaller of the two has members: two large components
+    are asked about again by other members. A single sample that three questions could not place is left alone.
     """
-    known = situation.known
+    known, pairs = situation.known, situation.unresolved
     place = np.full(situation.num_samples, -1, dtype=np.int64)
     place[roots] = np.arange(roots.size)
-    pairs = known.roots(situation.asked.pairs)
+    of_pairs, size_of = known.roots(pairs), known.size(roots)
     result = np.zeros((roots.size, others.size), dtype=np.bool_)
-    size_of = known.size(roots)
     for column, other in enumerate(others.tolist()):
-        partners = place[np.concatenate([pairs[pairs[:, 0] == other, 1], pairs[pairs[:, 1] == other, 0]])]
+        partners = place[np.concatenate([of_pairs[of_pairs[:, 0] == other, 1], of_pairs[of_pairs[:, 1] == other, 0]])]
         counts = np.bincount(partners[partners >= 0], minlength=roots.size)
         result[:, column] = counts >= np.minimum(size_of, known.size(other))
+    lost = np.bincount(pairs.reshape(-1), minlength=situation.num_samples) >= _HOPELESS
+    result[lost[roots] & (size_of == 1)] = True
+    result[:, lost[others] & (known.size(others) == 1)] = True
     return result

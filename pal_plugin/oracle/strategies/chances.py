@@ -13,11 +13,11 @@ from pal_plugin.oracle.strategies.parts import means
 Doubles = npt.NDArray[np.float64]
 
 _KAPPA = 20.0  # concentration of a class's directions about their mean, before calibration
-_WEIGHT = 10.0  # above this size a component weighs no more: it is large for having been asked about, not for its kind
+_WEIGHT = 10.0  # above this size a component weighs no more: it is large for having been asked about
 _RECENT = 512  # answers that the calibration is fitted on
 _STEPS = 8
-# Of intercept and slope: about the mixture as it is, with more hope at first, so that some twenty grids without a join
-# are needed to give up where nothing is known.
+# Of intercept and slope: about the mixture as it is, with more hope at first, so that several grids without a join are
+# needed to give up where nothing is known.
 _PRIOR_MEAN = np.array([1.0, 1.0])
 _PRIOR_PRECISION = np.diag([1.0, 4.0])
 _LARGEST = 30.0
@@ -26,11 +26,11 @@ _LARGEST = 30.0
 class Chances:
     """The chance that a component is related to each of k anchors, which are the largest components.
 
-    A mixture model: the anchors are classes whose weight is their size, at most 10, and whose directions are spread
-    about their mean (von Mises and Fisher's density, κ = 20), and with the weight of one sample there is a class not
-    seen yet. Anchors that a component is known apart from are out. Without features κ is 0, and the weights remain. The
-    log-odds of this model are then calibrated, by logistic regression with a weak prior for leaving them as they are,
-    on the last 512 answers; a sample does not count in its own component there.
+    A mixture model: the anchors are classes whose weight is their size, at most 10, since the mean of a few says less,
+    and whose directions are spread about their mean (von Mises and Fisher's density, κ = 20); with the weight of one
+    sample there is a class not seen yet. Anchors that a component is known apart from are out. Without features all
+    anchors are alike. The log-odds of this model are then calibrated, by logistic regression with a weak prior for
+    leaving them as they are, on the last 512 answers; a sample does not count in its own component there.
 
     Args:
         situation: what is known, and which answers there were.
@@ -48,6 +48,7 @@ class Chances:
         features: Floats | None,
         generator: np.random.Generator,
     ) -> None:
+        self._most = _WEIGHT if features is not None else 1.0
         self._sizes = sizes
         self._means = None if features is None else unit(means(situation, features, anchors, generator))
         self._intercept, self._slope = self._fitted(situation, anchors, features, generator)
@@ -69,7 +70,7 @@ class Chances:
 
     def _scores(self, rows: Floats | None, count: int) -> Doubles:
         """Return the log-weights (m, k) of the anchors for m components."""
-        scores = np.tile(np.log(np.minimum(self._sizes, _WEIGHT)), (count, 1))
+        scores = np.tile(np.log(np.minimum(self._sizes, self._most)), (count, 1))
         if rows is not None and self._means is not None:
             scores += _KAPPA * (rows @ self._means.T)
         return scores
@@ -93,7 +94,7 @@ class Chances:
         parts, of = np.unique(known.roots(anchor), return_inverse=True)
         inside = relation > 0
         left = known.size(parts)[of] - inside
-        score = np.log(np.minimum(left, _WEIGHT))
+        score = np.log(np.minimum(left, self._most))
         rows = None if features is None else features[candidate]
         if features is not None and rows is not None:
             sums = means(situation, features, parts, generator)[of] * (left + inside)[:, None] - rows * inside[:, None]

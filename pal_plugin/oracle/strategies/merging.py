@@ -20,6 +20,7 @@ _LARGE = 24  # anchors for their size
 _NEAR = 8  # anchors for what is known of them
 _POOL = 4096
 _AS_GOOD = 0.7  # of the best grid's gain per click: then the smallest anchor is taken
+_PLENTY = 0.2  # of a grid's candidates: only where so many joins are expected
 _ITERATIONS = 4
 
 
@@ -32,17 +33,17 @@ class Merging(Strategy):
     one; how likely they are related to the anchor says `Chances`, from features where there are some. What is known
     apart from the anchor is never shown.
 
-    Two things keep this from being greedy. Of the anchors whose grid is at least 70 % as good as the best one's, the
-    smallest is taken, so that all classes grow. And the last place of a grid explores: it goes to the single sample
-    that is least likely to be of any anchor's kind. It is seldom selected, so that it costs nothing; it is known apart
-    from a large component then, and whatever joins it makes as many pairs known.
+    Two things keep this from being greedy. Of the anchors whose grid is at least 70 % as good as the best one's, and is
+    expected to join a fifth of its candidates, the smallest is taken, so that all classes grow. And the last place of a
+    grid explores: it goes to the single sample that is least likely to be of any anchor's kind. It is seldom selected,
+    so that it costs nothing; it is known apart from the anchor then, and what joins it makes as many pairs known.
 
     Args:
         grid: how many candidates are shown at most.
         seed: of the components that are looked at, and of the members that stand for them.
-        stop: nothing is asked where no grid is expected to join so many components. 0 goes on until everything is
-            known or was asked. What the features do not see is not asked either: with 0.1, a tenth of a join expected
-            of a grid, data of which no two samples are related are given up after some twenty grids.
+        stop: nothing is asked where no grid is expected to join so many components; 0 goes on while any could be. With
+            0.1, data of which no two samples are related are given up after a few grids, or a few dozen if features
+            make some of them look alike.
 
     Raises:
         OracleError: a seed, grid or stop that is none.
@@ -142,7 +143,8 @@ def best_grid(chance: Doubles, gain: Doubles, sizes: Doubles, grid: int, stop: f
     Args:
         chance: (m, k) that m components are related to k anchors; 0 where it is not to be asked.
         gain: (m, k) pairs that become known if they are.
-        sizes: (k,) of the anchors; the smallest of those is taken whose ratio is at least 70 % of the best one.
+        sizes: (k,) of the anchors; the smallest of those is taken whose ratio is at least 70 % of the best one, if a
+            fifth of its grid is expected to be joined.
         grid: how many rows.
         stop: how many joins a grid has to promise.
 
@@ -160,8 +162,8 @@ def best_grid(chance: Doubles, gain: Doubles, sizes: Doubles, grid: int, stop: f
     ratio = np.where(kept.any(axis=0) & (joins.sum(axis=0) >= stop), ratio, 0.0)
     if not ratio.any():
         return None
-    good = np.flatnonzero(ratio >= _AS_GOOD * ratio.max())
-    column = int(good[np.lexsort((-ratio[good], sizes[good]))[0]])
+    good = np.flatnonzero((ratio >= _AS_GOOD * ratio.max()) & (joins.sum(axis=0) >= _PLENTY * grid))
+    column = int(good[np.lexsort((-ratio[good], sizes[good]))[0]]) if good.size else int(ratio.argmax())
     chosen = rows[kept[:, column], column]
     return column, chosen[np.argsort(-worth[chosen, column], kind="stable")]
 

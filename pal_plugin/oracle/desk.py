@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from pal_plugin.errors import OracleError
-from pal_plugin.oracle.accounting import Account, Prices
+from pal_plugin.oracle.accounting import Prices
 from pal_plugin.oracle.checks import check_count, check_seed, check_size
-from pal_plugin.oracle.history import AGAIN, OVERLAP, TAKEN_BACK, History, cost_of
+from pal_plugin.oracle.history import AGAIN, OVERLAP, History, closing
 from pal_plugin.oracle.knowledge import Knowledge
+from pal_plugin.oracle.progress import Ledger, Progress
 from pal_plugin.oracle.questions import Question
 from pal_plugin.oracle.situation import Situation
 from pal_plugin.oracle.store import Entry, RelationStore
 from pal_plugin.oracle.store.entries import checked_relations
 from pal_plugin.oracle.strategies import Strategy
 
-if TYPE_CHECKING:
-    from pal_plugin.oracle.store import Agreement
-
 Relations: TypeAlias = npt.NDArray[np.int8]
+AWAY = 24 * 3600.0
+"""Seconds after which an annotator who has neither got nor closed a question is taken to have left."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,42 +45,13 @@ class Asked:
     before: Relations | None = None
 
 
-@dataclass(frozen=True)
-class Progress:
-    """How far the work has come.
-
-    Attributes:
-        account: what was asked of everybody.
-        mine: what was asked of one annotator.
-        skipped: questions skipped by anybody.
-        related: unordered pairs known to be related, by closure.
-        unrelated: unordered pairs known to be unrelated, by closure.
-        known_share: both as a share of all pairs.
-        components: sets of samples known to be related, single ones included.
-        contradictions: see `Knowledge.contradictions`.
-        agreement: of the annotators; None while no pair has answers of two.
-        cost: None where no price was given.
-    """
-
-    account: Account
-    mine: Account
-    skipped: int
-    related: int
-    unrelated: int
-    known_share: float
-    components: int
-    contradictions: int
-    agreement: Agreement | None
-    cost: float | None
-
-
 class Desk:
     """Hands out the questions of a store and takes their answers in; safe to use from several threads.
 
-    An annotator is asked, in this order: what they have open; what is open and nobody has; pairs whose answers
-    contradict each other; now and then a question that another annotator answered; what the strategy draws. All of it
-    is a function of what is in the store and of the seed, so that a desk on the store of one that was killed goes on
-    where that one was.
+    An annotator is asked, in this order: what they have open; what is open and nobody has, or somebody who has left;
+    pairs whose answers contradict each other; now and then a question that another annotator answered; what the
+    strategy draws. All of it is a function of what is in the store and of the seed, so that a desk on the store of one
+    that was killed goes on where that one was.
 
     Args:
         store: of questions and answers.
@@ -116,15 +89,14 @@ class Desk:
         self._strategy = strategy
         self._overlap = overlap
         self._seed = check_seed(seed)
-        self._prices = prices
         self._lock = threading.RLock()
         self._knowledge = Knowledge(store.num_samples, policy)
         self._history = History()
+        self._ledger = Ledger(self._history, prices)
         self._asked = self._history.asked
-        self._accounts: dict[str | None, Account] = {}
-        self._agreement: Agreement | None = None
-        self._compare_again = True
+        self._newest = (0, 0)  # of the answers that were taken in
         self._revision = -1
+        self._stale = True  # what is known is not what the history says
         self.refresh()
 
     def refresh(self) -> None:
@@ -135,10 +107,9 @@ class Desk:
             PalError: the policy refuses what they wrote.
         """
         with self._lock:
-            revision = self._store.revision
-            if revision != self._revision:
-                self._reload()
-                self._revision = revision  # read before the rest: what came in between is read again next time
+            if self._stale or self._store.revision != self._revision:
+                self._revision, changed = self._store.changes(self._history.states)
+                self._take_in(changed)
 
     def next(self, annotator: str) -> Asked | None:
         """Return the question for an annotator, drawn now or before; None where there is nothing to ask.
@@ -148,6 +119,7 @@ class Desk:
         """
         with self._lock:
             self.refresh()
+            self._history.here(annotator, time.time())
             return self._at(annotator, 0)
 
     def ahead(self, annotator: str) -> Asked | None:
@@ -198,10 +170,8 @@ class Desk:
             entry = self._written(number)
             if entry.relations is None or (before is not None and before.state != "open"):
                 return  # it was taken in before
-            self._charge(entry)
-            self._compare_again |= self._history.source(entry) in (AGAIN, OVERLAP)
-            if not self._knowledge.add(entry.question, entry.relations):
-                self._resolve()
+            self._ledger.charge(entry)
+            self._learn([entry])
 
     def skip(self, number: int, annotator: str, *, seconds: float = 0.0) -> None:
         """Leave a question unanswered; it is not asked again. Once more changes nothing.
@@ -214,62 +184,50 @@ class Desk:
             self._store.skip(number, annotator, seconds)
             entry = self._written(number)
             if before is not None and before.state == "open":
-                self._charge(entry)
+                self._ledger.charge(entry)
 
-    def undo(self, annotator: str) -> Asked | None:
+    def undo(self, annotator: str, number: int | None = None) -> Asked | None:
         """Take back what an annotator answered or skipped last, and ask it once more, next.
+
+        Args:
+            annotator: who takes it back.
+            number: the question that they mean: to take it back once more changes nothing. None: whichever is the last.
 
         Returns:
             The question, with the answer that was taken back; None where there is nothing to take back.
 
         Raises:
-            OracleError: a name that is none.
+            OracleError: a name that is none, no such question, or one that is not the last.
         """
         with self._lock:
-            last = self._store.last(annotator)
-            question = self._store.undo(annotator)
-            if last is None or question is None:
-                return None
-            number = self._store.ask(question, annotator=annotator, source=f"{TAKEN_BACK}{last.uuid}")
-            self._written(last.id)
-            entry = self._written(number)
-            self._asked = self._history.asked
-            self._accounts.clear()
-            if last.relations is not None:
-                self._compare_again = True
-                self._resolve()
-            return self._shown(entry)
+            again = self._store.take_back(annotator, number)
+            self.refresh()
+            entry = None if again is None else self._history.get(again)
+            return None if entry is None else self._shown(entry)
 
-    def can_undo(self, annotator: str) -> bool:
-        """Return whether there is anything that an annotator could take back."""
+    def last(self, annotator: str) -> int | None:
+        """Return the question that `undo` would take back; None where there is nothing."""
         with self._lock:
-            return self._history.can_undo(annotator)
+            entry = self._history.last(annotator)
+            return None if entry is None else entry.id
 
     def done(self) -> str:
         """Return why there is nothing to ask."""
         with self._lock:
-            if self._is_spent():
+            if not self._is_spent():
+                return "Nothing is left that is worth asking"
+            answered = self._ledger.account().questions
+            if self.budget is None or answered >= self.budget:
                 return f"The budget of {self.budget} questions is used up"
-            return "Nothing is left that is worth asking"
+            return (
+                f"Of the budget of {self.budget} questions {answered} are answered, and others have the remaining "
+                f"{self.budget - answered} before them"
+            )
 
     def progress(self, annotator: str | None = None) -> Progress:
         """Return how far the work has come, and the share of one annotator, or of all."""
         with self._lock:
-            known = self._knowledge.known
-            account = self._account(None)
-            pairs = known.num_nodes * (known.num_nodes - 1) // 2
-            return Progress(
-                account=account,
-                mine=self._account(annotator),
-                skipped=self._history.num_skipped,
-                related=known.num_related,
-                unrelated=known.num_unrelated,
-                known_share=(known.num_related + known.num_unrelated) / pairs,
-                components=known.num_components,
-                contradictions=self._knowledge.contradictions,
-                agreement=self._agreed(),
-                cost=None if self._prices is None else self._prices.cost(account),
-            )
+            return self._ledger.progress(self._knowledge.known, self._knowledge.contradictions, annotator)
 
     def _at(self, annotator: str, place: int) -> Asked | None:
         """Return the question at a place of what an annotator has open; it is drawn where it is not there yet."""
@@ -280,8 +238,8 @@ class Desk:
 
     def _draw(self, annotator: str) -> None:
         """Open one more question for an annotator, where there is one."""
-        for entry in self._history.unclaimed():
-            taken = self._store.take(entry.id, annotator)
+        for entry in [*self._history.unclaimed(), *self._history.left(annotator, time.time() - AWAY)]:
+            taken = self._store.take(entry.id, annotator, of=entry.annotator)
             self._written(entry.id)
             if taken:
                 return
@@ -319,22 +277,7 @@ class Desk:
 
     def _is_spent(self) -> bool:
         """Return whether what is answered and what is open make up the budget."""
-        return self.budget is not None and self._account(None).questions + self._history.num_open >= self.budget
-
-    def _account(self, annotator: str | None) -> Account:
-        if annotator not in self._accounts:
-            self._accounts[annotator] = self._history.account(annotator)
-        return self._accounts[annotator]
-
-    def _charge(self, entry: Entry) -> None:
-        for whose in {None, entry.annotator} & self._accounts.keys():
-            self._accounts[whose] += cost_of(entry)
-
-    def _agreed(self) -> Agreement | None:
-        if self._compare_again:
-            self._agreement = self._store.agreement() if len(self._store.annotators()) > 1 else None
-            self._compare_again = False
-        return self._agreement
+        return self.budget is not None and self._ledger.account().questions + self._history.num_open >= self.budget
 
     def _written(self, number: int) -> Entry:
         """Take note of what this desk has just written about a question."""
@@ -343,14 +286,27 @@ class Desk:
         self._revision += 1  # a store counts every write: if others wrote too, `refresh` will find another number
         return entry
 
-    def _resolve(self) -> None:
-        revision, self._revision = self._revision, -1  # until this is done: where it fails, `refresh` starts over
-        self._knowledge.resolve(self._store.answers())
-        self._revision = revision
+    def _take_in(self, changed: Sequence[Entry]) -> None:
+        """Take in what others did to questions: asked them, took, closed or undid them."""
+        before = {entry.id: self._history.get(entry.id) for entry in changed}
+        for entry in changed:
+            self._history.put(entry)
+            if before[entry.id] is None and entry.state != "undone":
+                self._asked.add(entry.question.i, entry.question.j)
+        self._ledger.start_over()
+        undone = [was for entry in changed if entry.state == "undone" and (was := before[entry.id]) is not None]
+        if undone:
+            self._asked = self._history.asked
+        self._stale |= any(was.state == "answered" for was in undone)
+        self._learn(sorted((entry for entry in changed if entry.state == "answered"), key=closing))
 
-    def _reload(self) -> None:
-        self._history = History(self._store.questions())
-        self._asked = self._history.asked
-        self._accounts.clear()
-        self._compare_again = True
-        self._knowledge.resolve(self._store.answers())
+    def _learn(self, answered: Sequence[Entry]) -> None:
+        """Take in answers, the oldest first; all anew where by themselves they would not give the same."""
+        self._stale |= any(closing(entry) < self._newest for entry in answered)
+        self._newest = max([self._newest, *map(closing, answered)])
+        for entry in answered:
+            if entry.relations is not None and not self._stale:
+                self._stale = not self._knowledge.add(entry.question, entry.relations)
+        if self._stale:
+            self._knowledge.resolve(self._history.answers)
+            self._stale = False

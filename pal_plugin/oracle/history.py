@@ -3,35 +3,33 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pal_plugin.oracle.accounting import Account
+from pal_plugin.oracle.policies import Answers
 from pal_plugin.oracle.questions import Pairs, Question
 from pal_plugin.oracle.situation import AskedPairs
 from pal_plugin.oracle.store import Entry
+from pal_plugin.oracle.store.entries import TAKEN_BACK
 
-AGAIN, OVERLAP, TAKEN_BACK, SEEDS = "again", "overlap", "undone:", "seeds"
-"""Sources of questions that no strategy drew.
+AGAIN, OVERLAP, SEEDS = "again", "overlap", "seeds"
+"""Sources of questions that no strategy drew. `SEEDS` is what was told from the start, and asked of nobody."""
 
-`TAKEN_BACK` is followed by the uuid of what was taken back: it stays the same where stores are merged, and numbers do
-not. `SEEDS` is what was told from the start, and asked of nobody.
-"""
+_CLOSED = ("answered", "skipped")
 
 
 class History:
-    """Questions by number, kept up as they change.
+    """Questions by number, kept up as they change."""
 
-    Args:
-        entries: in the order of their numbers.
-    """
-
-    def __init__(self, entries: Iterable[Entry] = ()) -> None:
-        self._entries = {entry.id: entry for entry in entries}
-        self._open = {number: entry for number, entry in self._entries.items() if entry.state == "open"}
-        self._by_uuid = {entry.uuid: entry for entry in self._entries.values()}
+    def __init__(self) -> None:
+        self._entries: dict[int, Entry] = {}
+        self._open: dict[int, Entry] = {}
+        self._by_uuid: dict[str, Entry] = {}
+        self._last_seen: dict[str, float] = {}  # of annotators, in seconds since 1970
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -42,10 +40,37 @@ class History:
 
     def put(self, entry: Entry) -> None:
         """Take in a new question, or what became of one."""
-        self._entries[entry.id] = self._by_uuid[entry.uuid] = entry
+        self._entries[entry.id] = entry
         self._open.pop(entry.id, None)
         if entry.state == "open":
             self._open[entry.id] = entry
+        if entry.uuid is not None:
+            self._by_uuid[entry.uuid] = entry
+        if entry.annotator is not None:
+            self.here(entry.annotator, max(entry.drawn_at, entry.closed_at or 0.0))
+
+    @property
+    def states(self) -> dict[int, tuple[str, str | None]]:
+        """State and annotator of each question."""
+        return {number: (entry.state, entry.annotator) for number, entry in self._entries.items()}
+
+    @property
+    def answers(self) -> Answers:
+        """The relations of all answered questions, as `RelationStore.answers` gives them."""
+        answered = [entry for entry in self._entries.values() if entry.state == "answered"]
+        answered.sort(key=closing)
+        code = {name: number for number, name in enumerate(sorted(self._last_seen))}
+        sizes = [len(entry.question) for entry in answered]
+        i = _joined([entry.question.i for entry in answered], np.int64)
+        j = _joined([entry.question.j for entry in answered], np.int64)
+        return Answers(
+            question=np.repeat(np.array([entry.id for entry in answered], dtype=np.int64), sizes),
+            a=np.minimum(i, j),
+            b=np.maximum(i, j),
+            relation=_joined([entry.relations for entry in answered], np.int8),
+            confidence=_joined([entry.confidence for entry in answered], np.float64),
+            annotator=np.repeat(np.array([code[e.annotator or ""] for e in answered], dtype=np.int64), sizes),
+        )
 
     @property
     def asked(self) -> AskedPairs:
@@ -67,8 +92,17 @@ class History:
         return sum(entry.state == "skipped" for entry in self._entries.values())
 
     def unclaimed(self) -> list[Entry]:
-        """Return the open questions that nobody has."""
-        return self.waiting(None)
+        """Return the open questions that nobody has and one person can be shown: one pair, or one grid."""
+        return [entry for entry in self.waiting(None) if entry.question.questions == 1]
+
+    def here(self, annotator: str, now: float) -> None:
+        """Take note that an annotator is there, at a time in seconds since 1970."""
+        self._last_seen[annotator] = max(self._last_seen.get(annotator, 0.0), now)
+
+    def left(self, annotator: str, since: float) -> list[Entry]:
+        """Return what others have open who since a time, in seconds since 1970, have not been there."""
+        others = [e for e in self._open.values() if e.annotator not in (None, annotator)]
+        return sorted((e for e in others if self._last_seen[e.annotator or ""] < since), key=lambda entry: entry.id)
 
     def waiting(self, annotator: str | None) -> list[Entry]:
         """Return what an annotator has open: what was taken back comes first, the last one before all; then by number.
@@ -91,10 +125,10 @@ class History:
                 total += cost_of(entry)
         return total
 
-    def can_undo(self, annotator: str) -> bool:
-        """Return whether an annotator closed a question that still counts."""
-        closed = ("answered", "skipped")
-        return any(e.annotator == annotator and e.state in closed for e in reversed(self._entries.values()))
+    def last(self, annotator: str) -> Entry | None:
+        """Return what an annotator answered or skipped last and has not taken back; None where there is nothing."""
+        closed = (e for e in self._entries.values() if e.annotator == annotator and e.state in _CLOSED)
+        return max(closed, key=closing, default=None)
 
     def source(self, entry: Entry) -> str:
         """Return what drew a question in the first place, before it was taken back."""
@@ -103,9 +137,9 @@ class History:
         return entry.source
 
     def before(self, entry: Entry) -> npt.NDArray[np.int8] | None:
-        """Return the answer (m,) that a question had before it was taken back; None where it had none."""
+        """Return the answer (m,) that its annotator gave to a question and took back; None where there is none."""
         before = self._before(entry)
-        return None if before is None else before.relations
+        return before.relations if before is not None and before.annotator == entry.annotator else None
 
     def to_settle(self, pairs: npt.NDArray[np.int64], annotator: str) -> Iterator[Question]:
         """Yield those of `pairs` (q, 2) to be asked again that nobody has open and this annotator has not skipped."""
@@ -118,8 +152,9 @@ class History:
                 yield question
 
     def to_compare(self, annotator: str) -> list[Question]:
-        """Return what another annotator answered and nobody else was asked."""
+        """Return the single pairs and grids that another annotator answered and nobody else was asked."""
         entries = [e for e in self._entries.values() if e.state != "undone" and e.annotator is not None]
+        entries = [e for e in entries if e.question.questions == 1 and e.source != SEEDS]
         times = Counter(entry.question for entry in entries)
         answered = [e for e in entries if e.state == "answered" and e.annotator != annotator]
         return [entry.question for entry in answered if times[entry.question] == 1]
@@ -131,8 +166,17 @@ class History:
         return self._by_uuid.get(entry.source.removeprefix(TAKEN_BACK))
 
 
+def closing(entry: Entry) -> tuple[int, int]:
+    """Return by what closed questions are ordered."""
+    return entry.closed or 0, entry.id
+
+
 def cost_of(entry: Entry) -> Account:
     """Return what a question cost: where it was skipped or taken back, clicks and seconds only."""
     if entry.state == "answered" and entry.relations is not None:
         return Account.of(entry.question, entry.relations, seconds=entry.seconds, clicks=entry.clicks)
     return Account(clicks=entry.clicks, seconds=entry.seconds)
+
+
+def _joined(parts: list[Any], kind: type[np.generic]) -> npt.NDArray[Any]:
+    return np.concatenate(parts) if parts else np.empty(0, dtype=kind)

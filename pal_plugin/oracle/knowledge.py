@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import TypeAlias
+
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import coo_array
@@ -12,6 +15,8 @@ from pal_plugin.graph.partition import Partition
 from pal_plugin.oracle.again import Standing
 from pal_plugin.oracle.policies import Answers, resolve
 from pal_plugin.oracle.questions import Question
+
+Longs: TypeAlias = npt.NDArray[np.int64]
 
 
 class Knowledge:
@@ -28,19 +33,29 @@ class Knowledge:
 
     Attributes:
         policy: as given.
-        known: by closure.
-        again: (q, 2) the pairs that the policy wants asked again.
-        contradictions: how many pairs the policy "again" waits for; of another policy, which waits for none, how many
-            answers are set aside.
     """
 
     def __init__(self, num_samples: int, policy: str) -> None:
         self.policy = policy
-        self.known = Partition(num_samples)
-        self.again = np.empty((0, 2), dtype=np.int64)
-        self.contradictions = 0
+        self._known = Partition(num_samples)
+        self._aside = 0
         self._standing = Standing(num_samples)  # of the policy "again"
         self._voted = np.zeros(num_samples, dtype=np.bool_)
+
+    @property
+    def known(self) -> Partition:
+        """What is known, by closure."""
+        return self._standing.known if self.policy == "again" else self._known
+
+    @property
+    def again(self) -> npt.NDArray[np.int64]:
+        """(q, 2) the pairs that the policy wants asked again."""
+        return self._standing.again
+
+    @property
+    def contradictions(self) -> int:
+        """How many pairs "again" waits for; of another policy, which waits for none, how many answers are set aside."""
+        return len(self.again) if self.policy == "again" else self._aside
 
     def resolve(self, answers: Answers) -> None:
         """Start over from all answers.
@@ -49,13 +64,13 @@ class Knowledge:
             PalError: the policy refuses their contradictions.
         """
         if self.policy == "again":
-            self._standing = Standing(self.known.num_nodes)
-            self._take(answers.a, answers.b, answers.relation)
+            self._standing = Standing(self._known.num_nodes)
+            self._standing.take(_triples(answers.a, answers.b, answers.relation))
             return
-        resolution = resolve(answers, self.known.num_nodes, self.policy)
-        self.known, self.contradictions = resolution.known, resolution.aside.size
+        resolution = resolve(answers, self._known.num_nodes, self.policy)
+        self._known, self._aside = resolution.known, resolution.aside.size
         if self.policy == "majority":
-            self._voted = _disputed(answers, self.known.num_nodes)
+            self._voted = _disputed(answers, self._known.num_nodes)
 
     def add(self, question: Question, relations: npt.NDArray[np.int8]) -> bool:
         """Take in an answer (m,), given after all others.
@@ -65,29 +80,27 @@ class Knowledge:
         """
         lower, higher = np.minimum(question.i, question.j), np.maximum(question.i, question.j)
         if self.policy == "again":
-            self._take(lower, higher, relations)
+            self._standing.take(_triples(lower, higher, relations))
             return True
         if self._voted[lower].any() or self._voted[higher].any():
             return False
         told = relations != 0
-        return _add(self.known, lower[told], higher[told], relations[told])
+        return _add(self._known, lower[told], higher[told], relations[told])
 
     def fits(self, question: Question, relations: npt.NDArray[np.int8]) -> bool:
         """Return whether an answer (m,) contradicts nothing that is known; nothing is taken in."""
         told = relations != 0
         return _add(self.known.copy(), question.i[told], question.j[told], relations[told])
 
-    def _take(self, a: npt.NDArray[np.int64], b: npt.NDArray[np.int64], relations: npt.NDArray[np.int8]) -> None:
-        """Take in answers under the policy "again"."""
-        self._standing.take(zip(a.tolist(), b.tolist(), relations.tolist(), strict=True))
-        self.known, self.again = self._standing.known, self._standing.again
-        self.contradictions = len(self.again)
+
+def _triples(a: Longs, b: Longs, relations: npt.NDArray[np.int8]) -> Iterator[tuple[int, int, int]]:
+    return zip(a.tolist(), b.tolist(), relations.tolist(), strict=True)
 
 
-def _add(known: Partition, i: npt.NDArray[np.int64], j: npt.NDArray[np.int64], signs: npt.NDArray[np.int8]) -> bool:
+def _add(known: Partition, i: Longs, j: Longs, signs: npt.NDArray[np.int8]) -> bool:
     """Add relations to a partition until one contradicts it; return whether none does."""
     try:
-        for first, second, sign in zip(i.tolist(), j.tolist(), signs.tolist(), strict=True):
+        for first, second, sign in _triples(i, j, signs):
             known.add(first, second, sign)
     except GraphError:
         return False

@@ -20,7 +20,8 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from pal_plugin.errors import DataError, OracleError, StoreError
-from pal_plugin.oracle.desk import Asked, Desk, Progress, Relations
+from pal_plugin.oracle.desk import Asked, Desk, Relations
+from pal_plugin.oracle.progress import Progress
 from pal_plugin.oracle.questions import Grid, Question
 from pal_plugin.page.images import LARGEST, Pictures
 
@@ -67,6 +68,12 @@ class Answered(Skipped):
     clicks: int = Field(ge=0, le=1_000_000)
 
 
+class TakenBack(Who):
+    """What somebody takes back: the question that they answered or skipped last, which is best named."""
+
+    question: Annotated[int, _NUMBER] | None = None
+
+
 class Size(BaseModel):
     """The size of a picture: pixels of its longer side, at most. No part of a body, so a number may be text."""
 
@@ -99,7 +106,7 @@ class Room:
         desk = self.desk
         current = desk.next(annotator)
         following = None if current is None else desk.ahead(annotator)
-        progress = desk.progress(annotator)
+        progress, last = desk.progress(annotator), desk.last(annotator)
         return {
             "dataset": {"name": self.name, "split": self.split, "size": self.size},
             "annotator": annotator,
@@ -110,7 +117,8 @@ class Room:
             "agreement": _agreement(progress),
             "contradictions": progress.contradictions,
             "cost": None if progress.cost is None else {"total": progress.cost, "currency": self.currency},
-            "can_undo": desk.can_undo(annotator),
+            "can_undo": last is not None,
+            "last": last,
         }
 
     def relations(self, answered: Answered) -> Relations:
@@ -204,9 +212,11 @@ def routes(room: Room) -> APIRouter:
         return room.state(body.annotator)
 
     @api.post("/undo")
-    def undo(body: Who) -> dict[str, Any]:
+    def undo(body: TakenBack) -> dict[str, Any]:
+        if body.question is not None:
+            room.find(body.question)
         with _conflicts():
-            desk.undo(body.annotator)
+            desk.undo(body.annotator, body.question)
         return room.state(body.annotator)
 
     return api

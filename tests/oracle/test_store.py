@@ -161,6 +161,66 @@ def test_undo_goes_by_when_a_question_was_closed_not_by_when_it_was_drawn(store:
     assert store.undo("ann") == Pairs([0], [1])
 
 
+def test_what_is_taken_back_is_asked_once_more_in_one_go(store: RelationStore) -> None:
+    assert store.take_back("ann") is None
+    first = store.record(Grid(0, [1, 2]), [1, -1], annotator="ann", source="t")
+    second = store.record(Pairs([4], [5]), [1], annotator="ann", source="t")
+    for number, annotator, named in (
+        (first, "ann", "not the one that ann"),
+        (second, "bob", "bob"),
+        (9, "ann", "no qu"),
+    ):
+        with pytest.raises(OracleError, match=named):
+            store.take_back(annotator, number)
+    again = store.take_back("ann", second)
+    assert store.take_back("ann", second) == again
+    assert store.last("ann").id == first
+    assert [entry.state for entry in store.questions()] == ["answered", "undone", "open"]
+    assert store.entry(again).question == Pairs([4], [5])
+    assert store.entry(again).source == f"undone:{store.entry(second).uuid}"
+    assert store.take_back("ann") != again
+    assert [entry.question for entry in store.open_questions("ann")] == [Pairs([4], [5]), Grid(0, [1, 2])]
+    store.record(Pairs([6], [7]), [1], annotator="ann", source="t")
+    store.undo("ann")
+    assert store.take_back("ann", 5) is None  # undone without being asked again
+
+
+def test_changes_are_what_is_not_as_it_was_seen(store: RelationStore) -> None:
+    def seen() -> dict[int, tuple[str, str | None]]:
+        return {entry.id: (entry.state, entry.annotator) for entry in store.questions()}
+
+    assert store.changes({}) == (0, [])
+    first, second, third = (store.ask(Pairs([k], [k + 1]), source="t") for k in range(3))
+    before = seen()
+    assert store.changes(before) == (3, [])
+    store.take(second, "ann")
+    store.answer(third, [1], annotator="bob")
+    fourth = store.record(Pairs([7], [8]), [-1], annotator="bob", source="t")
+    revision, changed = store.changes(before)
+    assert revision == store.revision == 6
+    assert [(entry.id, entry.state, entry.annotator) for entry in changed] == [
+        (second, "open", "ann"),
+        (third, "answered", "bob"),
+        (fourth, "answered", "bob"),
+    ]
+    assert changed[1].relations.tolist() == [1]
+    before = seen()
+    store.undo("bob")
+    assert [(entry.id, entry.state) for entry in store.changes(before)[1]] == [(fourth, "undone")]
+    assert [entry.id for entry in store.changes({})[1]] == [first, second, third, fourth]
+
+
+def test_what_somebody_left_is_taken_from_them_by_name(store: RelationStore) -> None:
+    number = store.ask(Pairs([0], [1]), annotator="ann", source="t")
+    assert not store.take(number, "bob")
+    assert not store.take(number, "bob", of="cat")
+    before = store.entry(number).drawn_at
+    assert store.take(number, "bob", of="ann")
+    assert store.entry(number).annotator == "bob"
+    assert store.entry(number).drawn_at > before
+    assert not store.take(number, "cat", of="ann")  # of two, one gets it
+
+
 def test_a_clock_that_goes_backwards_changes_no_order(store: RelationStore, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = itertools.count(2_000_000_000, -3600)
     with monkeypatch.context() as patched:

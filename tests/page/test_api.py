@@ -172,6 +172,22 @@ def test_skip_and_undo(site):
     assert site.post("undo", {"annotator": "ann"}).json() == state
 
 
+def test_undo_sent_again_takes_back_nothing_more(site):
+    first = site.state()["questions"][0]
+    second = site.post("answers", site.body(first)).json()["questions"][0]
+    state = site.post("answers", site.body(second)).json()
+    assert state["last"] == second["id"]
+    body = {"annotator": "ann", "question": second["id"]}
+    state = site.post("undo", body).json()
+    assert state["last"] == first["id"]
+    assert site.post("undo", body).json() == state
+    assert refused(site.post("undo", body | {"annotator": "bob"}), 409)
+    assert refused(site.post("undo", body | {"question": state["questions"][0]["id"]}), 409)  # it is open
+    assert refused(site.post("undo", body | {"question": 99}), 404)
+    assert refused(site.post("undo", body | {"question": "1"}), 422)
+    assert site.state() == state
+
+
 def test_contradictions_cost_and_agreement_are_shown(make_site):
     site = make_site(RandomGrids(3), overlap=1.0, prices=Prices(per_click=0.25, per_second=1.0), currency="€")
     question = site.state()["questions"][0]

@@ -22,7 +22,7 @@ from pal_plugin.oracle.store.schema import FORMAT, meta, samples, tables
 
 _CREATION = 0x70616C  # number of the lock that one creation of a store holds against another
 _NEW = "Name a new file, or a database schema without tables of these names"
-_MADE_BY = "`pal oracle run` or `pal oracle serve` with a new --store"
+MADE_BY = "`pal oracle run` or `pal oracle serve` with a new --store"
 
 
 class Database:
@@ -144,7 +144,7 @@ def check_there(path: Path) -> None:
         StoreError: nothing, a folder, or an empty file.
     """
     if not path.exists():
-        mend = f"Check the path, or make a store by {_MADE_BY}"
+        mend = f"Check the path, or make a store by {MADE_BY}"
         raise nothing_at(path, "There is no store of answers", "*.*", StoreError, mend)
     if path.is_dir():
         raise StoreError(f"{path} is a folder, and a store of answers is a file", "Name the file")
@@ -190,7 +190,7 @@ def _contents(connection: Connection, place: str) -> tuple[dict[str, Any], str]:
     """Return manifest and secret of a store of this format."""
     columns = {column["name"] for column in _columns(connection)}
     if not {"format", "revision", "manifest", "secret"} <= columns:
-        raise StoreError(f"The database {place} holds no store of answers", f"Make one by {_MADE_BY}")
+        raise StoreError(f"The database {place} holds no store of answers", f"Make one by {MADE_BY}")
     rows = connection.execute(sqlalchemy.select(meta.c.format, meta.c.manifest, meta.c.secret)).all()
     if len(rows) != 1 or rows[0].format != FORMAT:
         found = ", ".join(str(row.format) for row in rows) or "none"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import math
 import re
+import time
+import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +19,12 @@ from pal_plugin.errors import OracleError, StoreError
 from pal_plugin.oracle.questions import Grid, Pairs, Question
 from pal_plugin.oracle.store.engine import repair
 from pal_plugin.oracle.store.schema import answers, candidates, questions
+
+TAKEN_BACK = "undone:"
+"""Source of a question that is asked once more, followed by the uuid of the answer that was taken back.
+
+The uuid stays the same where stores are merged, and numbers do not.
+"""
 
 _NAME = re.compile(r"[\w .@-]{1,64}")
 
@@ -35,7 +43,7 @@ class Entry:
         confidence: (m,) float64 in (0, 1]; None where there are no relations.
         closed: the store's revision when it was answered or skipped, which orders the answers; None while it is open.
         uuid: of the answer, the same in every store that it is merged into; None while the question is open.
-        drawn_at: seconds since 1970.
+        drawn_at: seconds since 1970, when it was put, or taken by whoever has it.
         closed_at: seconds since 1970; None while it is open.
         seconds: that the annotator took.
         clicks: that the annotator needed.
@@ -113,6 +121,20 @@ def write_answers(
     )
 
 
+def update(connection: Connection, number: int, **values: object) -> None:
+    """Change columns of a question."""
+    connection.execute(questions.update().where(questions.c.id == int(number)).values(**values))
+
+
+def close(
+    connection: Connection, number: int, revision: int, state: str, annotator: str, seconds: float, clicks: int
+) -> None:
+    """Close an open question."""
+    # The identity is the answer's and not the question's: two copies of a store may answer one open question.
+    values = {"uuid": str(uuid.uuid4()), "state": state, "annotator": annotator, "closed": revision}
+    update(connection, number, **values, closed_at=time.time(), seconds=float(seconds), clicks=int(clicks))
+
+
 def checked_relations(question: Question, relations: npt.ArrayLike) -> npt.NDArray[np.int8]:
     """Return the relations given to a question's m pairs as (m,) int8.
 
@@ -169,6 +191,21 @@ def check_cost(seconds: float, clicks: int | None) -> None:
         raise OracleError(f"An answer took seconds={seconds!r}", "Give a time of 0 or more")
     if clicks is not None and clicks < 0:
         raise OracleError(f"An answer took clicks={clicks!r}", "Give a number of 0 or more")
+
+
+def check_open(entry: Entry, annotator: str) -> None:
+    """Refuse what an annotator cannot close.
+
+    Raises:
+        OracleError: a question that is closed, or another's.
+    """
+    if entry.state != "open":
+        whom = "you" if entry.annotator == annotator else entry.annotator
+        raise OracleError(
+            f"Question {entry.id} is closed: {entry.state} by {whom}", "Undo it first, or answer the next one"
+        )
+    if entry.annotator not in (None, annotator):
+        raise OracleError(f"Question {entry.id} is {entry.annotator}'s, not {annotator}'s", "Answer one of your own")
 
 
 def from_rows(rows: Sequence[Any]) -> Entry:

@@ -42,7 +42,7 @@ def take_in(connection: Connection, revision: int, others: Iterable[Entry]) -> M
         else:
             known += 1
             if entry.state == schema.UNDONE != there.state:
-                connection.execute(questions.update().where(questions.c.id == there.id).values(state=schema.UNDONE))
+                entries.update(connection, there.id, state=schema.UNDONE)
                 undone += 1
     return Merged(taken, known, undone)
 
@@ -62,4 +62,4 @@ def _insert(connection: Connection, revision: int, entry: Entry) -> None:
         "seconds": entry.seconds,
         "clicks": entry.clicks,
     }
-    connection.execute(schema.questions.update().where(schema.questions.c.id == number).values(**values))
+    entries.update(connection, number, **values)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from types import TracebackType
 from typing import TypeVar
 
@@ -19,6 +20,7 @@ from pal_plugin.oracle.store.database import Database
 from pal_plugin.oracle.store.entries import Entry
 from pal_plugin.oracle.store.schema import OPEN
 
+_MOST_NAMED = 1000  # questions in one condition: databases have a limit
 Self = TypeVar("Self", bound="StoreReader")
 
 
@@ -82,6 +84,24 @@ class StoreReader:
         """Return the whole history, in the order of the questions' numbers."""
         with self._database.reading() as connection:
             return list(entries.read(connection))
+
+    def changes(self, seen: Mapping[int, tuple[str, str | None]]) -> tuple[int, list[Entry]]:
+        """Return what is not as it was seen, for whoever keeps the history in memory.
+
+        Args:
+            seen: state and annotator of each question, by its number.
+
+        Returns:
+            The revision, and the questions that are new or changed, in the order of their numbers.
+        """
+        columns = schema.questions.c
+        with self._database.reading() as connection:
+            revision = self._revision(connection)
+            there = connection.execute(select(columns.id, columns.state, columns.annotator)).all()
+            changed = {row.id for row in there if seen.get(row.id) != (row.state, row.annotator)}
+            if len(changed) > _MOST_NAMED:
+                return revision, [entry for entry in entries.read(connection) if entry.id in changed]
+            return revision, list(entries.read(connection, columns.id.in_(changed)))
 
     def account(self, annotator: str | None = None) -> Account:
         """Return what was asked and what it cost; of one annotator, or of all.
@@ -162,13 +182,16 @@ class StoreReader:
     def revision(self) -> int:
         """A number that grows with every write, of this process or of another."""
         with self._database.reading() as connection:
-            return int(connection.execute(select(schema.meta.c.revision)).scalar_one())
+            return self._revision(connection)
 
     @property
     def drawn(self) -> int:
         """How many questions were ever put, undone ones included."""
         with self._database.reading() as connection:
             return queries.drawn(connection)
+
+    def _revision(self, connection: Connection) -> int:
+        return int(connection.execute(select(schema.meta.c.revision)).scalar_one())
 
     def _entry(self, connection: Connection, number: int) -> Entry:
         found = list(entries.read(connection, schema.questions.c.id == int(number)))

@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import os
 import time
-import uuid
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Connection
+from sqlalchemy import select
 
 from pal_plugin.errors import ManifestError, OracleError
 from pal_plugin.oracle.questions import Question
 from pal_plugin.oracle.store import entries, files, merge, schema
-from pal_plugin.oracle.store.database import create
-from pal_plugin.oracle.store.entries import Entry
+from pal_plugin.oracle.store.database import MADE_BY, create
+from pal_plugin.oracle.store.entries import TAKEN_BACK, Entry
 from pal_plugin.oracle.store.merge import Merged
 from pal_plugin.oracle.store.reader import StoreReader
 from pal_plugin.oracle.store.schema import ANSWERED, OPEN, SKIPPED, UNDONE
 
 if TYPE_CHECKING:
     from pal_plugin.data.manifest import Manifest
-
-_MADE_BY = "`pal oracle run` or `pal oracle serve` with a new --store"
 
 
 class RelationStore(StoreReader):
@@ -75,7 +72,7 @@ class RelationStore(StoreReader):
             from pal_plugin.data.manifest import check_reference  # its room imports torch
 
             try:
-                check_reference(store.manifest, manifest, what="The store", path=store.place, made_by=_MADE_BY)
+                check_reference(store.manifest, manifest, what="The store", path=store.place, made_by=MADE_BY)
             except BaseException:
                 store.close()
                 raise
@@ -113,8 +110,13 @@ class RelationStore(StoreReader):
                 connection, question, annotator=annotator, source=source, drawn_at=time.time()
             )
 
-    def take(self, number: int, annotator: str) -> bool:
+    def take(self, number: int, annotator: str, *, of: str | None = None) -> bool:
         """Take an open question that nobody has; of several who try at once, one gets it.
+
+        Args:
+            number: of the question.
+            annotator: who takes it.
+            of: who has it, and has left it; None: nobody.
 
         Returns:
             Whether the annotator has it now.
@@ -125,8 +127,8 @@ class RelationStore(StoreReader):
         entries.check_name(annotator)
         with self._database.writing() as (connection, _):
             entry = self._entry(connection, number)
-            if entry.state == OPEN and entry.annotator is None:
-                _update(connection, number, annotator=annotator)
+            if entry.state == OPEN and entry.annotator == of:
+                entries.update(connection, number, annotator=annotator, drawn_at=time.time())
                 return True
             return entry.state == OPEN and entry.annotator == annotator
 
@@ -162,10 +164,10 @@ class RelationStore(StoreReader):
             same = entry.state == ANSWERED and entry.relations is not None and np.array_equal(entry.relations, given)
             if same and entry.annotator == annotator:
                 return
-            _check_open(entry, annotator)
+            entries.check_open(entry, annotator)
             entries.write_answers(connection, number, entry.question, given, trust)
-            needed = entry.question.clicks(given) if clicks is None else int(clicks)
-            _close(connection, number, revision, ANSWERED, annotator, seconds, needed)
+            needed = entry.question.clicks(given) if clicks is None else clicks
+            entries.close(connection, number, revision, ANSWERED, annotator, seconds, needed)
 
     def skip(self, number: int, annotator: str, seconds: float = 0.0, clicks: int = 1) -> None:
         """Leave an open question unanswered. Skipping it once more changes nothing.
@@ -185,8 +187,8 @@ class RelationStore(StoreReader):
             entry = self._entry(connection, number)
             if entry.state == SKIPPED and entry.annotator == annotator:
                 return
-            _check_open(entry, annotator)
-            _close(connection, number, revision, SKIPPED, annotator, seconds, int(clicks))
+            entries.check_open(entry, annotator)
+            entries.close(connection, number, revision, SKIPPED, annotator, seconds, clicks)
 
     def record(
         self,
@@ -212,13 +214,13 @@ class RelationStore(StoreReader):
         entries.check_cost(seconds, clicks)
         given = entries.checked_relations(question, relations)
         trust = entries.checked_confidence(question, confidence)
-        needed = question.clicks(given) if clicks is None else int(clicks)
+        needed = question.clicks(given) if clicks is None else clicks
         with self._database.writing() as (connection, revision):
             number = entries.write_question(
                 connection, question, annotator=annotator, source=source, drawn_at=time.time()
             )
             entries.write_answers(connection, number, question, given, trust)
-            _close(connection, number, revision, ANSWERED, annotator, seconds, needed)
+            entries.close(connection, number, revision, ANSWERED, annotator, seconds, needed)
             return number
 
     def undo(self, annotator: str | None = None) -> Question | None:
@@ -234,8 +236,43 @@ class RelationStore(StoreReader):
             entry = self._last(connection, annotator)
             if entry is None:
                 return None
-            _update(connection, entry.id, state=UNDONE)
+            entries.update(connection, entry.id, state=UNDONE)
             return entry.question
+
+    def take_back(self, annotator: str, number: int | None = None) -> int | None:
+        """Undo what an annotator closed last, and ask them once more, all in one.
+
+        Args:
+            annotator: who takes it back.
+            number: the question that they mean; what was taken back already stays so, so that a request whose reply
+                was lost can be made again. None: whichever was the last.
+
+        Returns:
+            The number under which it is asked once more; None where there was nothing to take back.
+
+        Raises:
+            OracleError: no such question, or it is not what they closed last.
+        """
+        entries.check_name(annotator)
+        with self._database.writing() as (connection, _):
+            last = self._last(connection, annotator)
+            if number is not None:
+                meant = self._entry(connection, number)
+                if meant.state == UNDONE and meant.annotator == annotator:
+                    same = schema.questions.c.source == f"{TAKEN_BACK}{meant.uuid}"
+                    return connection.execute(select(schema.questions.c.id).where(same)).scalars().first()
+                if last is None or last.id != number:
+                    raise OracleError(
+                        f"Question {number} is not the one that {annotator} answered or skipped last",
+                        "Undo the later ones first",
+                    )
+            if last is None:
+                return None
+            entries.update(connection, last.id, state=UNDONE)
+            source = f"{TAKEN_BACK}{last.uuid}"
+            return entries.write_question(
+                connection, last.question, annotator=annotator, source=source, drawn_at=time.time()
+            )
 
     def merge(self, other: RelationStore) -> Merged:
         """Take in the closed questions of another store of the same data set, behind those that are here.
@@ -279,25 +316,3 @@ class RelationStore(StoreReader):
                 f"A question is about sample {highest}, and the store's data set has {self.num_samples}",
                 "Ask about samples of that data set",
             )
-
-
-def _update(connection: Connection, number: int, **values: object) -> None:
-    connection.execute(schema.questions.update().where(schema.questions.c.id == int(number)).values(**values))
-
-
-def _close(
-    connection: Connection, number: int, revision: int, state: str, annotator: str, seconds: float, clicks: int
-) -> None:
-    # The identity is the answer's and not the question's: two copies of a store may answer one open question.
-    values = {"uuid": str(uuid.uuid4()), "state": state, "annotator": annotator, "closed": revision}
-    _update(connection, number, **values, closed_at=time.time(), seconds=float(seconds), clicks=clicks)
-
-
-def _check_open(entry: Entry, annotator: str) -> None:
-    if entry.state != OPEN:
-        whom = "you" if entry.annotator == annotator else entry.annotator
-        raise OracleError(
-            f"Question {entry.id} is closed: {entry.state} by {whom}", "Undo it first, or answer the next one"
-        )
-    if entry.annotator not in (None, annotator):
-        raise OracleError(f"Question {entry.id} is {entry.annotator}'s, not {annotator}'s", "Answer one of your own")

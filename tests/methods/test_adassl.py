@@ -522,7 +522,7 @@ def test_the_authors_settings() -> None:
     sparse = compose("adassl_byol", ["profile=paper", "adassl=celeba_s"]).method_kwargs
     assert (sparse.variant, sparse.reg_beta, sparse.reg_beta_warmup_steps, sparse.latent_dim) == ("s", 0.5, 0, 20)
     smoke = compose("adassl_simclr", ["profile=smoke"])
-    assert (smoke.optimizer.lr, smoke.method_kwargs.reg_beta_warmup_steps) == (0.002, 20)
+    assert (smoke.optimizer.lr, smoke.method_kwargs.reg_beta_warmup_steps) == (0.002, 80)
 
 
 def test_names() -> None:

@@ -119,3 +119,4 @@ def _place(thing: Any) -> str:
 methods = Registry("method")
 priors = Registry("prior")
 engines = Registry("engine")
+oracles = Registry("oracle")

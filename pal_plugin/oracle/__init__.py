@@ -5,9 +5,12 @@ from __future__ import annotations
 from pal_plugin.oracle.accounting import Account, Point, Prices, write_curve
 from pal_plugin.oracle.answers import LabelOracle, NoisyOracle, Oracle
 from pal_plugin.oracle.checks import first_of_each_class
+from pal_plugin.oracle.file import FileOracle
+from pal_plugin.oracle.human import HumanOracle
 from pal_plugin.oracle.known import oracle_graph
 from pal_plugin.oracle.questions import Grid, Pairs, Question
 from pal_plugin.oracle.situation import AskedPairs, Situation
+from pal_plugin.oracle.store import RelationStore
 from pal_plugin.oracle.strategies import (
     STRATEGIES,
     Active,
@@ -26,7 +29,9 @@ __all__ = [
     "Account",
     "Active",
     "AskedPairs",
+    "FileOracle",
     "Grid",
+    "HumanOracle",
     "LabelOracle",
     "Merging",
     "NoisyOracle",
@@ -38,6 +43,7 @@ __all__ = [
     "Question",
     "RandomGrids",
     "RandomPairs",
+    "RelationStore",
     "Situation",
     "Strategy",
     "Uncertainty",

@@ -10,12 +10,22 @@ from numpy.typing import NDArray
 from pal_plugin import registry
 from pal_plugin.data import ImageDataset
 from pal_plugin.errors import ConfigError
-from pal_plugin.oracle import Account, LabelOracle, NoisyOracle, Oracle, Situation, Strategy, seed_pairs
+from pal_plugin.oracle import (
+    Account,
+    FileOracle,
+    HumanOracle,
+    LabelOracle,
+    NoisyOracle,
+    Oracle,
+    RelationStore,
+    Situation,
+    Strategy,
+    seed_pairs,
+)
 from pal_plugin.oracle.checks import Nodes
 from pal_plugin.oracle.desk import Desk
 from pal_plugin.oracle.history import SEEDS
 from pal_plugin.oracle.policies import resolve
-from pal_plugin.oracle.store import RelationStore
 from pal_plugin.rounds.settings import Settings
 
 Features = NDArray[np.float32]
@@ -27,11 +37,10 @@ def make_oracle(settings: Settings, dataset: ImageDataset, store: RelationStore)
 
     Raises:
         ConfigError: there is no such oracle, or labels are to answer and there are none.
+        OracleError: a file that cannot be read, or contradicts itself.
     """
     name = settings.oracle
     if name == HUMAN:
-        from pal_plugin.oracle import HumanOracle
-
         return HumanOracle(store)
     if name == LABELS:
         if not (dataset.labels >= 0).any():
@@ -40,14 +49,12 @@ def make_oracle(settings: Settings, dataset: ImageDataset, store: RelationStore)
                 "Ask a person (--oracle human), or give a file of relations (--oracle FILE)",
             )
         oracle: Oracle = LabelOracle(dataset.labels)
-    elif name in getattr(registry, "oracles", ()):
+    elif name in registry.oracles:
         oracle = registry.oracles.get(name)(dataset)
     elif Path(name).exists():
-        from pal_plugin.oracle import FileOracle
-
         oracle = FileOracle(name, dataset.ids)
     else:
-        known = registry.near_matches(name, {LABELS, HUMAN, *getattr(registry, "oracles", ())})
+        known = registry.near_matches(name, {LABELS, HUMAN, *registry.oracles})
         raise ConfigError(f"There is no oracle called {name!r}, and no file", f"Choose another: {known}")
     return NoisyOracle(oracle, settings.noise, settings.seed) if settings.noise else oracle
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pal_plugin.methods.adassl import AdaptiveLatent
+from pal_plugin.methods.adaptive import AdaptiveLatent
 from pal_plugin.methods.gps import GraphPairs, on_pairs
 from pal_plugin.methods.lookup import find_method, method_names, pair_methods
 from pal_plugin.methods.pal import GraphLoss

@@ -306,6 +306,19 @@ def test_what_others_write_is_taken_in_as_if_all_were_read_anew(store, tmp_path,
         assert store.states()["undone"] > 3
 
 
+def test_the_last_word_is_the_stores_last_not_the_one_seen_last(store, tmp_path):
+    for relation in (1, -1):
+        store.record(Pairs([0], [1]), [relation], annotator="bob", source="test")
+    desk = Desk(store, RandomGrids(6))
+    asked = desk.next("ann")
+    assert asked.again
+    with RelationStore.open(tmp_path / "answers.db") as other:
+        other.record(Pairs([0], [1]), [1], annotator="cat", source="test")
+    desk.answer(asked.id, [-1], "ann")  # before it sees what cat has said
+    desk.refresh()
+    assert (desk.progress().related, desk.progress().unrelated) == (0, 1)
+
+
 def test_what_is_refused_stays_refused_until_it_is_undone(store, tmp_path):
     desk = Desk(store, RandomGrids(6), policy="refuse")
     with RelationStore.open(tmp_path / "answers.db") as other:

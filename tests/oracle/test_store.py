@@ -100,6 +100,7 @@ def test_skipping(store: RelationStore) -> None:
         ([1, 1], {"seconds": -1}, "seconds"),
         ([1, 1], {"seconds": float("nan")}, "seconds"),
         ([1, 1], {"clicks": -1}, "clicks"),
+        ([1, 1], {"clicks": 10**30}, "clicks"),
         ([1, 1], {"confidence": 0}, "confidence"),
         ([1, 1], {"confidence": [1, 1.5]}, "confidence"),
         ([1, 1], {"confidence": [1, float("nan")]}, "confidence"),

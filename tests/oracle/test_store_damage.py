@@ -169,7 +169,7 @@ def test_a_flipped_bit_never_ends_in_anything_but_an_error_that_says_so(path: Pa
     generator = np.random.default_rng(1)
     named = 0
     manifest = Manifest("toy", "train", tuple(ids), "c" * 64)
-    for number in range(25):
+    for number in range(12):
         place, bit = int(generator.integers(len(content))), 1 << int(generator.integers(8))
         flipped = bytearray(content)
         flipped[place] ^= bit
@@ -201,7 +201,7 @@ def test_a_page_that_is_overwritten_costs_its_rows_and_no_others(path: Path, tmp
     connection.close()
     manifest = Manifest("toy", "train", tuple(f"s{number}" for number in range(20)), "c" * 64)
     recovered_of = []
-    for number in range(1, len(content) // page, 6):
+    for number in range(1, len(content) // page, 9):
         damaged = content.copy()
         damaged[number * page : (number + 1) * page] = os.urandom(page)
         path.write_bytes(damaged)

@@ -4,6 +4,7 @@ import csv
 import json
 import uuid
 from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,7 @@ def content(store: RelationStore, states: tuple[str, ...] = ("answered",)) -> li
             entry.source,
             entry.seconds,
             entry.clicks,
-            round(entry.closed_at, 5),
+            datetime.fromtimestamp(entry.closed_at, timezone.utc),  # files have microseconds, and floats more
             None if entry.relations is None else entry.relations.tolist(),
             None if entry.confidence is None else entry.confidence.tolist(),
         )
@@ -98,6 +99,21 @@ def test_a_list_of_pairs_from_elsewhere_comes_in_once(tmp_path: Path, manifest: 
         assert {entry.source for entry in store.questions()} == {"pairs.csv"}
         assert store.account().clicks == 3
         assert all(uuid.UUID(entry.uuid) for entry in store.questions())
+
+
+def test_what_stands_twice_in_a_file_comes_in_once(tmp_path: Path, manifest: Manifest) -> None:
+    (tmp_path / "pairs.csv").write_text("id_a,id_b,relation\ns1,s2,must-link\ns1,s2,must-link\ns2,s1,must-link\n")
+    with RelationStore.create(tmp_path / "a.db", manifest) as store:
+        merged = store.import_(tmp_path / "pairs.csv")
+        assert (merged.taken, merged.known) == (2, 1)
+        store.export(tmp_path / "answers.json")
+        twice = json.loads((tmp_path / "answers.json").read_text())
+        twice["questions"] += [{**twice["questions"][0], "state": "undone"}] * 2 + twice["questions"]
+        (tmp_path / "answers.json").write_text(json.dumps(twice))
+        with RelationStore.create(tmp_path / "b.db", manifest) as other:
+            merged = other.import_(tmp_path / "answers.json")
+            assert (merged.taken, merged.known, merged.undone) == (2, 4, 1)
+            assert [entry.state for entry in other.questions()] == ["undone", "answered"]
 
 
 def test_the_order_of_rows_and_of_columns_is_free(tmp_path: Path, manifest: Manifest) -> None:

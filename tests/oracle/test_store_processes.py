@@ -36,18 +36,20 @@ def begin(process: subprocess.Popen) -> None:
 
 def test_a_writer_that_is_killed_loses_at_most_the_answer_it_was_writing(where: str, manifest: Manifest) -> None:
     RelationStore.create(where, manifest).close()
-    moments, acknowledged = random.Random(0), 0
-    for _ in range(4):
+    moments = random.Random(0)
+    for _ in range(3):
         process = start(where, "ann", 100_000)
         with RelationStore.open(where) as store:
             before = store.states()["answered"]
         begin(process)
-        time.sleep(moments.uniform(0.02, 0.3))
+        printed = [process.stdout.readline() for _ in range(moments.randrange(1, 6))]
+        time.sleep(moments.uniform(0, 0.05))
         process.send_signal(signal.SIGKILL)
-        printed, _ = process.communicate(timeout=30)
-        numbers = [int(line) for line in printed.splitlines(keepends=True) if line.endswith("\n")]
-        assert process.returncode == -signal.SIGKILL
-        acknowledged += len(numbers)
+        printed += process.stdout.readlines()
+        process.stdin.close()
+        process.stdout.close()
+        assert process.wait(timeout=30) == -signal.SIGKILL
+        numbers = [int(line) for line in printed if line.endswith("\n")]
         with RelationStore.open(where, manifest) as store:
             answered = {entry.id: entry for entry in store.questions() if entry.state == "answered"}
             assert set(numbers) <= set(answered)
@@ -57,12 +59,11 @@ def test_a_writer_that_is_killed_loses_at_most_the_answer_it_was_writing(where: 
                 store.answer(entry.id, [0, 0, 0], annotator="ann")
                 store.undo("ann")
         assert check(where).problems == ()
-    assert acknowledged > 20
 
 
 def test_two_processes_write_at_once_and_nothing_is_lost(where: str, manifest: Manifest) -> None:
     RelationStore.create(where, manifest).close()
-    processes = {name: start(where, name, 60) for name in ("ann", "bob")}
+    processes = {name: start(where, name, 30) for name in ("ann", "bob")}
     for process in processes.values():
         begin(process)
     numbers = {name: list(map(int, process.communicate(timeout=60)[0].split())) for name, process in processes.items()}
@@ -73,22 +74,22 @@ def test_two_processes_write_at_once_and_nothing_is_lost(where: str, manifest: M
         for name, own in numbers.items():
             assert own == sorted(own)
             assert [entry.id for entry in entries if entry.annotator == name] == own
-        assert len(store.answers().a) == 120 * 3
+        assert len(store.answers().a) == 60 * 3
         closed = [entry.closed for entry in entries]
-        assert len(set(closed)) == 120
-        assert store.account().questions == 120
+        assert len(set(closed)) == 60
+        assert store.account().questions == 60
 
 
 def test_who_reads_while_another_writes_sees_whole_answers(where: str, manifest: Manifest) -> None:
     RelationStore.create(where, manifest).close()
-    process = start(where, "ann", 80)
+    process = start(where, "ann", 40)
     with RelationStore.open(where) as store:
         begin(process)
         while process.poll() is None:
             assert len(store.answers().a) % 3 == 0
             assert all((entry.state == "answered") == (entry.relations is not None) for entry in store.questions())
         process.communicate()
-        assert len(store.answers().a) == 240
+        assert len(store.answers().a) == 120
 
 
 def test_a_lock_that_is_not_released_is_an_error_that_says_so(

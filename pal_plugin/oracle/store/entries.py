@@ -26,6 +26,7 @@ TAKEN_BACK = "undone:"
 The uuid stays the same where stores are merged, and numbers do not.
 """
 
+_MOST_CLICKS = 2**31 - 1
 _NAME = re.compile(r"[\w .@-]{1,64}")
 
 
@@ -185,12 +186,12 @@ def check_cost(seconds: float, clicks: int | None) -> None:
     """Refuse what no answer can cost.
 
     Raises:
-        OracleError: a time or a number of clicks below 0, or none.
+        OracleError: a time or a number of clicks below 0, or none, or more clicks than a database has numbers for.
     """
     if not (math.isfinite(seconds) and seconds >= 0):
         raise OracleError(f"An answer took seconds={seconds!r}", "Give a time of 0 or more")
-    if clicks is not None and clicks < 0:
-        raise OracleError(f"An answer took clicks={clicks!r}", "Give a number of 0 or more")
+    if clicks is not None and not 0 <= clicks <= _MOST_CLICKS:
+        raise OracleError(f"An answer took clicks={clicks!r}", f"Give a number of 0 to {_MOST_CLICKS}")
 
 
 def check_open(entry: Entry, annotator: str) -> None:

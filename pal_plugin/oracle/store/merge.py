@@ -31,23 +31,25 @@ def take_in(connection: Connection, revision: int, others: Iterable[Entry]) -> M
 
     A question is the same where its answer's uuid is; taking it in once more changes nothing, unless it was undone.
     """
-    questions = schema.questions
-    here = {row.uuid: row for row in connection.execute(select(questions.c.uuid, questions.c.id, questions.c.state))}
+    columns = schema.questions.c
+    there = connection.execute(select(columns.uuid, columns.id, columns.state)).all()
+    here = {row.uuid: (row.id, row.state) for row in there}
     taken = known = undone = 0
     for entry in others:
-        there = here.get(entry.uuid)
-        if there is None:
-            _insert(connection, revision, entry)
+        number, state = here.get(entry.uuid, (None, entry.state))
+        if number is None:
+            number = _insert(connection, revision, entry)
             taken += 1
         else:
             known += 1
-            if entry.state == schema.UNDONE != there.state:
-                entries.update(connection, there.id, state=schema.UNDONE)
+            if entry.state == schema.UNDONE != state:
+                entries.update(connection, number, state=schema.UNDONE)
                 undone += 1
+        here[entry.uuid] = (number, entry.state if entry.state == schema.UNDONE else state)
     return Merged(taken, known, undone)
 
 
-def _insert(connection: Connection, revision: int, entry: Entry) -> None:
+def _insert(connection: Connection, revision: int, entry: Entry) -> int:
     question = entry.question
     number = entries.write_question(
         connection, question, annotator=entry.annotator, source=entry.source, drawn_at=entry.drawn_at
@@ -63,3 +65,4 @@ def _insert(connection: Connection, revision: int, entry: Entry) -> None:
         "clicks": entry.clicks,
     }
     entries.update(connection, number, **values)
+    return number

@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 import torch
 
+from pal_plugin import registry
 from pal_plugin.cli import main
 from pal_plugin.data import load_digits
 from pal_plugin.errors import ConfigError, ManifestError, OracleError, PalError
@@ -213,7 +214,7 @@ def test_answers_that_were_there_count_as_known_and_not_as_asked(tmp_path: Path)
     with RelationStore.create(str(tmp_path / "answers.db"), DIGITS.manifest) as store:
         oracle, question = LabelOracle(DIGITS.labels), Grid(0, np.arange(1, 20))
         store.record(question, oracle.answer(question), annotator="ann", source="by hand")
-    points = rounds(digits(tmp_path, strategy="merging"))
+    points = rounds(digits(tmp_path, strategy="grids"))
     assert [point.account.questions for point in points] == [0, 5, 9]
     assert points[0].related == 0  # the control knows nothing
 
@@ -251,6 +252,17 @@ def test_a_file_that_answers(tmp_path: Path) -> None:
     (tmp_path / "told.csv").write_text("id_a,id_b,relation\n" + lines[0] + "\n")
     with pytest.raises(ConfigError, match=r"content\.oracle"):
         rounds(settings)
+
+
+def test_a_plugin_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An entry of `pal_plugin.oracles` is called with the data set."""
+    monkeypatch.setitem(registry.oracles._added, "parity", lambda dataset: LabelOracle(dataset.labels % 2))
+    points = rounds(digits(tmp_path, strategy="merging", oracle="parity", budget=30))
+    graph = SimilarityGraph.load(tmp_path / "out" / "round_2" / "graph")
+    assert known_pairs(graph, DIGITS.labels % 2).purity == 1 > known_pairs(graph, DIGITS.labels).purity
+    with RelationStore.open(tmp_path / "answers.db") as store:
+        assert store.annotators() == ["parity"]
+    assert points[-1].account.questions == 30
 
 
 def test_a_person_answers(tmp_path: Path) -> None:

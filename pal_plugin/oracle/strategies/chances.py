@@ -8,18 +8,18 @@ import numpy.typing as npt
 from pal_plugin.oracle.checks import Mask, Nodes
 from pal_plugin.oracle.situation import Situation
 from pal_plugin.oracle.strategies.base import Floats, unit
-from pal_plugin.oracle.strategies.parts import means
+from pal_plugin.oracle.strategies.parts import apart_between, means
 
 Doubles = npt.NDArray[np.float64]
 
 _KAPPA = 20.0  # concentration of a class's directions about their mean, before calibration
 _WEIGHT = 10.0  # above this size a component weighs no more: it is large for having been asked about
-_RECENT = 512  # answers that the calibration is fitted on
+_RECENT = 1024  # answers that the calibration is fitted on
 _STEPS = 8
 # Of intercept and slope: about the mixture as it is, with more hope at first, so that several grids without a join are
 # needed to give up where nothing is known.
 _PRIOR_MEAN = np.array([1.0, 1.0])
-_PRIOR_PRECISION = np.diag([1.0, 4.0])
+_PRIOR_PRECISION = np.diag([0.5, 4.0])
 _LARGEST = 30.0
 
 
@@ -30,7 +30,7 @@ class Chances:
     and whose directions are spread about their mean (von Mises and Fisher's density, κ = 20); with the weight of one
     sample there is a class not seen yet. Anchors that a component is known apart from are out. Without features all
     anchors are alike. The log-odds of this model are then calibrated, by logistic regression with a weak prior for
-    leaving them as they are, on the last 512 answers; a sample does not count in its own component there.
+    leaving them as they are, on the last 1024 pairs asked about; a sample does not count in its own component there.
 
     Args:
         situation: what is known, and which answers there were.
@@ -100,11 +100,9 @@ class Chances:
             sums = means(situation, features, parts, generator)[of] * (left + inside)[:, None] - rows * inside[:, None]
             score += _KAPPA * (unit(sums.astype(np.float32)) * rows).sum(axis=1)
         others = self._scores(rows, candidate.size)
-        column = np.full(situation.num_samples, -1, dtype=np.int64)
-        column[anchors] = np.arange(anchors.size)
-        for end in (anchor, candidate):  # neither its anchor nor its own component is a rival of the anchor
-            at = column[known.roots(end)]
-            others[np.flatnonzero(at >= 0), at[at >= 0]] = -np.inf
+        # as for a candidate now, the anchor's rivals are those that the candidate is not known apart from
+        rivals = ~apart_between(known, known.roots(candidate), anchors) & (parts[of][:, None] != anchors)
+        others = np.where(rivals, others, -np.inf)
         odds = log_odds(np.concatenate([score[:, None], others], axis=1))[:, 0]
         return logistic(odds, inside)
 

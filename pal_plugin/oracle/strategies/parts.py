@@ -74,3 +74,17 @@ def asked_between(situation: Situation, roots: Nodes, others: Nodes) -> Mask:
     result[lost[roots] & (size_of == 1)] = True
     result[:, lost[others] & (known.size(others) == 1)] = True
     return result
+
+
+def open_counts(situation: Situation) -> Nodes:
+    """Return to how many others each of the situation's samples is open, (n,) int64."""
+    known, samples = situation.known, situation.samples
+    roots, part, sizes = np.unique(known.roots(samples), return_inverse=True, return_counts=True)
+    size_of = np.zeros(known.num_nodes, dtype=np.int64)
+    size_of[roots] = sizes
+    settled = np.array([size_of[root] + size_of[known.apart(root)].sum() for root in roots.tolist()], dtype=np.int64)
+    asked = np.bincount(situation.unresolved.reshape(-1), minlength=known.num_nodes)
+    if situation.among is not None:  # a pair counts where both ends may be asked about
+        inside = np.isin(situation.unresolved, samples).all(axis=1)
+        asked = np.bincount(situation.unresolved[inside].reshape(-1), minlength=known.num_nodes)
+    return np.asarray(samples.size - settled[part.reshape(-1)] - asked[samples])

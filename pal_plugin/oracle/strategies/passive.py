@@ -8,6 +8,7 @@ from pal_plugin.oracle.checks import Nodes, check_count
 from pal_plugin.oracle.questions import Grid, Pairs
 from pal_plugin.oracle.situation import Situation
 from pal_plugin.oracle.strategies.base import Strategy, one_each
+from pal_plugin.oracle.strategies.parts import open_counts
 
 _THROWS, _DARTS = 16, 1024
 _ANCHORS = 16
@@ -95,17 +96,3 @@ class RandomGrids(Strategy):
             anchor = int(generator.choice(samples, p=counts / counts.sum()))
             candidates = situation.open_to(anchor)
         return Grid(anchor, one_each(situation, generator.permutation(candidates))[: self.grid])
-
-
-def open_counts(situation: Situation) -> Nodes:
-    """Return to how many others each of the situation's samples is open, (n,) int64."""
-    known, samples = situation.known, situation.samples
-    roots, part, sizes = np.unique(known.roots(samples), return_inverse=True, return_counts=True)
-    size_of = np.zeros(known.num_nodes, dtype=np.int64)
-    size_of[roots] = sizes
-    settled = np.array([size_of[root] + size_of[known.apart(root)].sum() for root in roots.tolist()], dtype=np.int64)
-    asked = np.bincount(situation.unresolved.reshape(-1), minlength=known.num_nodes)
-    if situation.among is not None:  # a pair counts where both ends may be asked about
-        inside = np.isin(situation.unresolved, samples).all(axis=1)
-        asked = np.bincount(situation.unresolved[inside].reshape(-1), minlength=known.num_nodes)
-    return np.asarray(samples.size - settled[part.reshape(-1)] - asked[samples])

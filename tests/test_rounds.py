@@ -133,7 +133,7 @@ def test_images_without_labels_have_no_oracle_of_labels(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("strategy", ["random", "grids", "active", "merging"])
 def test_asking_alone(strategy: str, tmp_path: Path) -> None:
-    settings = digits(tmp_path, strategy=strategy, budget=9, rounds=2, per_click=0.5)
+    settings = digits(tmp_path, strategy=strategy, budget=9, rounds=2, per_click=0.5, stop=0.0)
     points = rounds(settings)
     assert [point.account.questions for point in points] == [0, 4, 9]
     assert [point.accuracy for point in points] == [None] * 3
@@ -221,7 +221,7 @@ def test_answers_that_were_there_count_as_known_and_not_as_asked(tmp_path: Path)
 
 def test_nothing_left_to_ask_ends_the_rounds(tmp_path: Path) -> None:
     data = {"dataset": "digits", "subset": 10}
-    settings = digits(tmp_path, data=data, strategy="merging", grid=9, budget=60, rounds=3)
+    settings = digits(tmp_path, data=data, strategy="grids", grid=9, budget=60, rounds=3)
     points = rounds(settings)
     assert len(points) == 2
     assert points[-1].related + points[-1].unrelated == 45
@@ -257,17 +257,17 @@ def test_a_file_that_answers(tmp_path: Path) -> None:
 def test_a_plugin_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An entry of `pal_plugin.oracles` is called with the data set."""
     monkeypatch.setitem(registry.oracles._added, "parity", lambda dataset: LabelOracle(dataset.labels % 2))
-    points = rounds(digits(tmp_path, strategy="merging", oracle="parity", budget=30))
+    points = rounds(digits(tmp_path, strategy="grids", oracle="parity", budget=10))
     graph = SimilarityGraph.load(tmp_path / "out" / "round_2" / "graph")
     assert known_pairs(graph, DIGITS.labels % 2).purity == 1 > known_pairs(graph, DIGITS.labels).purity
     with RelationStore.open(tmp_path / "answers.db") as store:
         assert store.annotators() == ["parity"]
-    assert points[-1].account.questions == 30
+    assert points[-1].account.questions == 10
 
 
 def test_a_person_answers(tmp_path: Path) -> None:
     """Somebody answers on the page, here by the store itself, while the rounds wait."""
-    settings = digits(tmp_path, strategy="merging", oracle="human", budget=4)
+    settings = digits(tmp_path, strategy="grids", oracle="human", budget=4)
     oracle, stop = LabelOracle(DIGITS.labels), threading.Event()
 
     def person() -> None:
@@ -414,7 +414,7 @@ def test_killed_anywhere_it_ends_the_same(run: Run, tmp_path: Path) -> None:
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["oracle", "run", "--data", "digits", "--subset", "64", "--store", str(tmp_path / "a.db"), "--no-train"]
-    arguments += ["--budget", "6", "--rounds", "2", "--strategy", "merging"]
+    arguments += ["--budget", "6", "--rounds", "2", "--strategy", "grids"]
     assert main(arguments) == 0
     table = capsys.readouterr().out.splitlines()
     assert table[0].split()[:2] == ["round", "questions"]

@@ -142,12 +142,9 @@ def _strategy(args: argparse.Namespace, dataset: ImageDataset, store: RelationSt
 
 def _seeds(dataset: ImageDataset, store: RelationStore) -> npt.NDArray[np.int64]:
     """Return one sample of each class, and let the store know that they are unrelated."""
-    import numpy as np
-
     from pal_plugin.errors import ConfigError
     from pal_plugin.oracle.checks import first_of_each_class
-    from pal_plugin.oracle.history import SEEDS
-    from pal_plugin.oracle.strategies import seed_pairs
+    from pal_plugin.rounds.asking import tell_seeds
 
     if not (dataset.labels >= 0).any():
         raise ConfigError(
@@ -155,9 +152,7 @@ def _seeds(dataset: ImageDataset, store: RelationStore) -> npt.NDArray[np.int64]
             "Choose another: --strategy merging",
         )
     seeds = first_of_each_class(dataset.labels)
-    pairs = seed_pairs(seeds)
-    if pairs is not None and SEEDS not in store.annotators():
-        store.record(pairs, np.full(len(pairs), -1), annotator=SEEDS, source=SEEDS, clicks=0)
+    tell_seeds(store, seeds)
     return seeds
 
 

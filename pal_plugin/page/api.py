@@ -17,10 +17,11 @@ from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from pal_plugin.errors import DataError, OracleError, StoreError
 from pal_plugin.oracle.desk import Asked, Desk, Relations
+from pal_plugin.oracle.history import SEEDS
 from pal_plugin.oracle.progress import Progress
 from pal_plugin.oracle.questions import Grid, Question
 from pal_plugin.page.images import LARGEST, Pictures
@@ -51,6 +52,13 @@ class Who(_Strict):
     """An annotator."""
 
     annotator: str = _ANNOTATOR
+
+    @field_validator("annotator")
+    @classmethod
+    def _is_a_person(cls, name: str) -> str:
+        if name == SEEDS:  # what was told from the start is kept under this name, and counted as nobody's answer
+            raise ValueError("the name is taken")
+        return name
 
 
 class Skipped(Who):

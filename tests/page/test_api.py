@@ -360,6 +360,7 @@ BAD_NAMES = [
     "\ud800",
     "é\u0301",
     "a'b",
+    "seeds",
     None,
     3,
     ["a"],

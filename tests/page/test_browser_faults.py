@@ -115,14 +115,16 @@ def test_an_answer_whose_acknowledgement_is_lost_counts_once(served: Any, person
     assert relations(somebody.mine()) == [truth]
 
 
-def test_an_undo_whose_acknowledgement_is_lost_takes_back_one_answer(served: Any, person: Sit) -> None:
-    somebody = person(served, "Lossy undo")
+@pytest.mark.parametrize("arrives", [True, False])
+def test_an_undo_that_is_lost_on_either_way_takes_back_one_answer(served: Any, person: Sit, arrives: bool) -> None:
+    somebody = person(served, f"Lossy undo {arrives}")
     for _ in range(3):
         somebody.by_mouse()
     somebody.settle()
 
     def lose(route: Route) -> None:
-        route.fetch()
+        if arrives:
+            route.fetch()
         route.abort()
 
     somebody.page.route("**/api/undo", lose, times=1)
@@ -130,6 +132,7 @@ def test_an_undo_whose_acknowledgement_is_lost_takes_back_one_answer(served: Any
         somebody.page.keyboard.press("z")
     expect(somebody.page.locator("#banner")).to_contain_text("Not connected")
     expect(somebody.page.locator("#banner")).to_be_empty()
+    somebody.settle()
     assert [entry.state for entry in somebody.mine()].count("answered") == 2
 
 

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -96,8 +97,8 @@ def test_a_server_that_is_killed_loses_nothing(start, tmp_path):
 
     thread = threading.Thread(target=work)
     thread.start()
-    while len(acknowledged) < 10:
-        pass
+    while len(acknowledged) < 10 and thread.is_alive():
+        time.sleep(0.01)
     server.kill()
     thread.join()
     with RelationStore.open(tmp_path / "answers.db") as store:

@@ -10,9 +10,8 @@ const UNDO = "/api/undo";
 /**
  * A job is {path, body, question, key, tried}; path null only asks for the state.
  *
- * Answers and skips lie in localStorage under a key of their own, so two tabs never overwrite each other's; the server
- * takes the same answer twice without harm. An undo is not kept and never sent twice: a second one would take back one
- * answer more. If its reply is lost, the state that the server gives next says what became of it.
+ * What is posted lies in localStorage under a key of its own, so two tabs never overwrite each other's. The server takes
+ * the same answer twice without harm; an undo names the question that it takes back, so that it can be sent again too.
  */
 export class Outbox {
   #jobs = [];
@@ -49,9 +48,9 @@ export class Outbox {
     this.work();
   }
 
-  undo() {
-    this.#jobs.push({ path: UNDO, body: { annotator: this.annotator } });
-    this.work();
+  /** Take back a question, by its id. */
+  undo(id) {
+    this.send(UNDO, { annotator: this.annotator, question: id });
   }
 
   get undoing() {

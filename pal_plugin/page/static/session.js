@@ -96,7 +96,7 @@ export class Session {
     if (!this.canUndo) return;
     const job = this.outbox.withdraw();
     if (!job) {
-      this.outbox.undo();
+      this.outbox.undo(this.outbox.waiting.at(-1)?.question.id ?? this.info.last);
       this.view.progress(this);
       return;
     }

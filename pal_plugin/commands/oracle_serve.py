@@ -144,7 +144,7 @@ def _seeds(dataset: ImageDataset, store: RelationStore) -> npt.NDArray[np.int64]
     """Return one sample of each class, and let the store know that they are unrelated."""
     from pal_plugin.errors import ConfigError
     from pal_plugin.oracle.checks import first_of_each_class
-    from pal_plugin.rounds.asking import tell_seeds
+    from pal_plugin.oracle.seeds import tell_seeds
 
     if not (dataset.labels >= 0).any():
         raise ConfigError(

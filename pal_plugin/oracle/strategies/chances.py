@@ -8,7 +8,7 @@ import numpy.typing as npt
 from pal_plugin.oracle.checks import Mask, Nodes
 from pal_plugin.oracle.situation import Situation
 from pal_plugin.oracle.strategies.base import Floats, unit
-from pal_plugin.oracle.strategies.parts import apart_between, means
+from pal_plugin.oracle.strategies.parts import means
 
 Doubles = npt.NDArray[np.float64]
 
@@ -28,9 +28,12 @@ class Chances:
 
     A mixture model: the anchors are classes whose weight is their size, at most 10, since the mean of a few says less,
     and whose directions are spread about their mean (von Mises and Fisher's density, κ = 20); with the weight of one
-    sample there is a class not seen yet. Anchors that a component is known apart from are out. Without features all
-    anchors are alike. The log-odds of this model are then calibrated, by logistic regression with a weak prior for
-    leaving them as they are, on the last 1024 pairs asked about; a sample does not count in its own component there.
+    sample there is a class not seen yet. Without features all anchors are alike. The log-odds of this model are then
+    calibrated, by logistic regression with a weak prior for leaving them as they are, on the last 1024 pairs asked
+    about; a sample does not count in its own component there.
+
+    What a component is known apart from still counts as its rival: of those that joined an anchor it is forgotten what
+    they were known apart from before, and the calibration would take for a sign what only followed from the answer.
 
     Args:
         situation: what is known, and which answers there were.
@@ -49,23 +52,26 @@ class Chances:
         generator: np.random.Generator,
     ) -> None:
         self._most = _WEIGHT if features is not None else 1.0
+        self._anchors = anchors
         self._sizes = sizes
         self._means = None if features is None else unit(means(situation, features, anchors, generator))
-        self._intercept, self._slope = self._fitted(situation, anchors, features, generator)
+        self._intercept, self._slope = self._fitted(situation, features, generator)
 
-    def related(self, rows: Floats | None, is_open: Mask) -> tuple[Doubles, Doubles]:
+    def related(self, roots: Nodes, rows: Floats | None, is_open: Mask) -> tuple[Doubles, Doubles]:
         """Return the chances (m, k) that m components are related to the anchors, and (m,) to none of them.
 
-        The former are calibrated, and 0 where it is not open; the latter are the mixture's.
+        The former are calibrated, and 0 where it is not open; the latter are the mixture's, of the open anchors.
 
         Args:
+            roots: (m,) of the components.
             rows: the components' mean directions (m, D); None: there are no features.
             is_open: (m, k) whether it is open that they are related.
         """
-        scores = np.where(is_open, self._scores(rows, len(is_open)), -np.inf)
-        odds = self._intercept + self._slope * log_odds(scores)
-        top = np.maximum(scores.max(axis=1), 0)
-        new = np.exp(-top) / (np.exp(-top) + np.exp(scores - top[:, None]).sum(axis=1))
+        scores = self._scores(rows, roots.size)
+        odds = self._intercept + self._slope * log_odds(np.where(roots[:, None] == self._anchors, -np.inf, scores))
+        left = np.where(is_open, scores, -np.inf)
+        top = np.maximum(left.max(axis=1), 0)
+        new = np.exp(-top) / (np.exp(-top) + np.exp(left - top[:, None]).sum(axis=1))
         return np.where(is_open, 1 / (1 + np.exp(-odds)), 0.0), new
 
     def _scores(self, rows: Floats | None, count: int) -> Doubles:
@@ -76,7 +82,7 @@ class Chances:
         return scores
 
     def _fitted(
-        self, situation: Situation, anchors: Nodes, features: Floats | None, generator: np.random.Generator
+        self, situation: Situation, features: Floats | None, generator: np.random.Generator
     ) -> tuple[float, float]:
         """Return intercept and slope of the calibration.
 
@@ -100,9 +106,8 @@ class Chances:
             sums = means(situation, features, parts, generator)[of] * (left + inside)[:, None] - rows * inside[:, None]
             score += _KAPPA * (unit(sums.astype(np.float32)) * rows).sum(axis=1)
         others = self._scores(rows, candidate.size)
-        # as for a candidate now, the anchor's rivals are those that the candidate is not known apart from
-        rivals = ~apart_between(known, known.roots(candidate), anchors) & (parts[of][:, None] != anchors)
-        others = np.where(rivals, others, -np.inf)
+        own, of_pair = known.roots(candidate)[:, None], parts[of][:, None]
+        others = np.where((own == self._anchors) | (of_pair == self._anchors), -np.inf, others)
         odds = log_odds(np.concatenate([score[:, None], others], axis=1))[:, 0]
         return logistic(odds, inside)
 

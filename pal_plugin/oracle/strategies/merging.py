@@ -35,17 +35,18 @@ class Merging(Strategy):
     one; how likely they are related to the anchor says `Chances`, from features where there are some. What is known
     apart from the anchor is never shown.
 
-    Two things keep this from being greedy. Of the anchors whose grid is at least 70 % as good as the best one's, and is
-    expected to join a fifth of its candidates, the smallest is taken, so that all classes grow. And the last place of a
-    grid explores: it goes to the single sample that is least likely to be of any anchor's kind. It is seldom selected,
-    so that it costs nothing; it is known apart from the anchor then, and what joins it makes as many pairs known.
+    Two things keep this from being greedy. Of the anchors whose grid is at least 70 % as good as the best one's, the
+    smallest is taken that is expected to be joined by a fifth of its candidates, so that all classes grow; where joins
+    are rarer than that with all of them, the largest, since a join is worth most there. And the last place of a grid
+    explores: it goes to the single sample that is least likely to be of any anchor's kind. It is seldom selected, so
+    that it costs nothing; it is known apart from the anchor then, and what joins it makes as many pairs known.
 
     Args:
         grid: how many candidates are shown at most.
         seed: of the components that are looked at, and of the members that stand for them.
         stop: nothing is asked where no grid is expected to join so many components; 0 goes on while any could be. With
             0.1, data of which no two samples are related are given up after about five grids without features, and
-            fifty with features in which some samples look alike; one of ten classes never was, in our trials.
+            forty with features in which some look alike. So may be more than some thirty classes without features.
 
     Raises:
         OracleError: a seed, grid or stop that is none.
@@ -104,7 +105,7 @@ class Merging(Strategy):
             rows = means(situation, features, pool, generator)
             rows[sizes > 1] = unit(rows[sizes > 1])
         chances = Chances(situation, pool[:count], sizes[:count], features, generator)
-        return chances.related(rows, is_open)
+        return chances.related(pool, rows, is_open)
 
 
 def components(situation: Situation, order: Nodes) -> tuple[Nodes, Nodes]:
@@ -152,8 +153,7 @@ def best_grid(chance: Doubles, gain: Doubles, sizes: Doubles, grid: int, stop: f
     Args:
         chance: (m, k) that m components are related to k anchors; 0 where it is not to be asked.
         gain: (m, k) pairs that become known if they are.
-        sizes: (k,) of the anchors; the smallest of those is taken whose ratio is at least 70 % of the best one, if a
-            fifth of its grid is expected to be joined.
+        sizes: (k,) of the anchors, which decide among those whose ratio is at least 70 % of the best one.
         grid: how many rows.
         stop: how many joins a grid has to promise.
 
@@ -171,8 +171,9 @@ def best_grid(chance: Doubles, gain: Doubles, sizes: Doubles, grid: int, stop: f
     ratio = np.where(kept.any(axis=0) & (joins.sum(axis=0) >= stop), ratio, 0.0)
     if not ratio.any():
         return None
-    good = np.flatnonzero((ratio >= _AS_GOOD * ratio.max()) & (joins.sum(axis=0) >= _PLENTY * grid))
-    column = int(good[np.lexsort((-ratio[good], sizes[good]))[0]]) if good.size else int(ratio.argmax())
+    good = np.flatnonzero(ratio >= _AS_GOOD * ratio.max())
+    plenty = good[joins.sum(axis=0)[good] >= _PLENTY * grid]
+    column = int(plenty[sizes[plenty].argmin()] if plenty.size else good[sizes[good].argmax()])
     chosen = rows[kept[:, column], column]
     return column, chosen[np.argsort(-worth[chosen, column], kind="stable")]
 

@@ -29,10 +29,11 @@ from pal_plugin.graph.relations import relations
 from pal_plugin.graphs import make_graph
 from pal_plugin.launch import compose
 from pal_plugin.oracle import Grid, LabelOracle, Pairs, first_of_each_class, make_strategy
+from pal_plugin.oracle.seeds import tell_seeds
 from pal_plugin.oracle.store import RelationStore
 from pal_plugin.relations import describe
 from pal_plugin.rounds import Settings, rounds
-from pal_plugin.rounds.asking import ask_until, make_oracle, tell_seeds
+from pal_plugin.rounds.asking import ask_until, make_oracle
 from pal_plugin.rounds.known import known_pairs
 from pal_plugin.rounds.training import config_of_round, training_config
 from pal_plugin.train import train

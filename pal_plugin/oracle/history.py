@@ -15,9 +15,10 @@ from pal_plugin.oracle.questions import Pairs, Question
 from pal_plugin.oracle.situation import AskedPairs
 from pal_plugin.oracle.store import Entry
 from pal_plugin.oracle.store.entries import TAKEN_BACK
+from pal_plugin.oracle.store.schema import SEEDS
 
-AGAIN, OVERLAP, SEEDS = "again", "overlap", "seeds"
-"""Sources of questions that no strategy drew. `SEEDS` is what was told from the start, and asked of nobody."""
+AGAIN, OVERLAP = "again", "overlap"
+"""Sources of questions that no strategy drew."""
 
 _CLOSED = ("answered", "skipped")
 

@@ -44,6 +44,11 @@ class HumanOracle(Oracle):
         self._closed: Entry | None = None
 
     def _answer(self, question: Question) -> Signs:
+        if question.questions > 1:
+            raise OracleError(
+                f"The page shows one pair or one grid at a time, and this is {question.questions} questions",
+                "Ask about one pair after another",
+            )
         entry = self._put(question)
         end = None if self.timeout is None else time.monotonic() + self.timeout
         while entry.state in (OPEN, UNDONE):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from pal_plugin.oracle.checks import Nodes
-from pal_plugin.oracle.history import SEEDS
 from pal_plugin.oracle.store import RelationStore
+from pal_plugin.oracle.store.schema import SEEDS
 from pal_plugin.oracle.strategies import seed_pairs
 
 

@@ -21,9 +21,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from pal_plugin.errors import DataError, OracleError, StoreError
 from pal_plugin.oracle.desk import Asked, Desk, Relations
-from pal_plugin.oracle.history import SEEDS
 from pal_plugin.oracle.progress import Progress
 from pal_plugin.oracle.questions import Grid, Question
+from pal_plugin.oracle.store.schema import SEEDS
 from pal_plugin.page.images import LARGEST, Pictures
 
 _NUMBER = Field(ge=1, lt=2**31)  # what a database's integer holds

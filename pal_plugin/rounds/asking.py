@@ -11,7 +11,6 @@ from pal_plugin import registry
 from pal_plugin.data import ImageDataset
 from pal_plugin.errors import ConfigError
 from pal_plugin.oracle import (
-    Account,
     FileOracle,
     HumanOracle,
     LabelOracle,
@@ -20,11 +19,8 @@ from pal_plugin.oracle import (
     RelationStore,
     Situation,
     Strategy,
-    seed_pairs,
 )
-from pal_plugin.oracle.checks import Nodes
 from pal_plugin.oracle.desk import Desk
-from pal_plugin.oracle.history import SEEDS
 from pal_plugin.oracle.policies import resolve
 from pal_plugin.rounds.settings import Settings
 
@@ -59,23 +55,6 @@ def make_oracle(settings: Settings, dataset: ImageDataset, store: RelationStore)
     return NoisyOracle(oracle, settings.noise, settings.seed) if settings.noise else oracle
 
 
-def tell_seeds(store: RelationStore, seeds: Nodes) -> None:
-    """Record, once, that the samples from which the active strategy starts are of different classes.
-
-    Args:
-        store: where to.
-        seeds: (C,) one sample of each class.
-    """
-    pairs = seed_pairs(seeds)
-    if pairs is not None and SEEDS not in store.annotators():
-        store.record(pairs, np.full(len(pairs), -1), annotator=SEEDS, source=SEEDS, clicks=0)
-
-
-def account_of(store: RelationStore) -> Account:
-    """Return what was asked of everybody; what was told of the seeds is no answer to a question."""
-    return sum((store.account(name) for name in store.annotators() if name != SEEDS), Account())
-
-
 def ask_until(
     answered: int,
     store: RelationStore,
@@ -103,7 +82,7 @@ def ask_until(
     if annotator == HUMAN:  # who answers on the page under a name of their own
         return _ask_people(answered, store, strategy, oracle, policy, features)
     desk = Desk(store, strategy, policy=policy, features=features)
-    while account_of(store).questions < answered:
+    while store.account().questions < answered:
         asked = desk.next(annotator)
         if asked is None:
             return False
@@ -124,7 +103,7 @@ def _ask_people(
 
     What is asked again of contradictions, and of several people, is the page's business.
     """
-    while account_of(store).questions < answered:
+    while store.account().questions < answered:
         known = resolve(store.answers(), store.num_samples, policy).known
         question = strategy.next(Situation(known, store.asked(), store.drawn, features))
         if question is None:

@@ -33,9 +33,10 @@ from pal_plugin.graph import SimilarityGraph
 from pal_plugin.host.config import plain
 from pal_plugin.io import write_json
 from pal_plugin.oracle import Account, Point, Prices, first_of_each_class, make_strategy, write_curve
+from pal_plugin.oracle.seeds import tell_seeds
 from pal_plugin.oracle.store import RelationStore
 from pal_plugin.priors import load_features, save_features
-from pal_plugin.rounds.asking import account_of, ask_until, make_oracle, tell_seeds
+from pal_plugin.rounds.asking import ask_until, make_oracle
 from pal_plugin.rounds.known import known_pairs
 from pal_plugin.rounds.settings import Settings, begin
 from pal_plugin.rounds.training import (
@@ -131,7 +132,7 @@ class _Rounds:
             self.oracle = make_oracle(settings, self.dataset, self.store)
             if self.seeds is not None:
                 tell_seeds(self.store, self.seeds)
-            self.begun = begin(settings.out, self._what(), {"questions": account_of(self.store).questions})
+            self.begun = begin(settings.out, self._what(), {"questions": self.store.account().questions})
             for number in range(settings.rounds + 1):
                 folder = settings.out / f"round_{number}"
                 points.append(self._point(number, folder))
@@ -177,7 +178,7 @@ class _Rounds:
             return RoundPoint.read(asked["point"])
         exhausted = number > 0 and not self._ask(number)
         if number:
-            graph, account = self.store.graph(self.settings.policy), account_of(self.store)
+            graph, account = self.store.graph(self.settings.policy), self.store.account()
         else:
             nothing = {"name": "none", "parameters": {}, "transitive": True}
             account, graph = (

@@ -13,9 +13,9 @@ from pal_plugin.data.manifest import Manifest
 from pal_plugin.errors import FeatureError, OracleError, PalError
 from pal_plugin.oracle import Grid, LabelOracle, NoisyOracle, Pairs, Prices, RandomGrids, RandomPairs, make_strategy
 from pal_plugin.oracle.desk import AWAY, Asked, Desk
-from pal_plugin.oracle.history import SEEDS
 from pal_plugin.oracle.policies import resolve
 from pal_plugin.oracle.store import RelationStore
+from pal_plugin.oracle.store.schema import SEEDS
 
 N = 80
 LABELS = np.arange(N) % 5

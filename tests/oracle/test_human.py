@@ -12,7 +12,7 @@ import pytest
 
 from pal_plugin.data.manifest import Manifest
 from pal_plugin.errors import OracleError
-from pal_plugin.oracle import Grid, HumanOracle, Merging, RelationStore
+from pal_plugin.oracle import Grid, HumanOracle, Merging, Pairs, RelationStore
 from pal_plugin.oracle.desk import Asked, Desk
 
 MANIFEST = Manifest("six", "train", tuple("abcdef"), "0" * 64)
@@ -95,3 +95,10 @@ def test_a_timeout_leaves_the_question_open_and_it_is_found_again(where: Path) -
         assert np.array_equal(entry.question.j, QUESTION.j)
     with RelationStore.open(where) as store, pytest.raises(OracleError, match="poll=0"):
         HumanOracle(store, poll=0)
+
+
+def test_several_pairs_at_once_are_refused(where: Path) -> None:
+    with RelationStore.open(where) as store:
+        with pytest.raises(OracleError, match="one pair or one grid at a time, and this is 2 questions"):
+            HumanOracle(store, timeout=0.1).answer(Pairs([0, 1], [2, 3]))
+        assert store.drawn == 0

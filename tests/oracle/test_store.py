@@ -15,6 +15,7 @@ from pal_plugin.errors import ConfigError, ManifestError, OracleError, StoreErro
 from pal_plugin.graph.closure import closure
 from pal_plugin.oracle.accounting import Account
 from pal_plugin.oracle.questions import Grid, Pairs
+from pal_plugin.oracle.seeds import tell_seeds
 from pal_plugin.oracle.store import RelationStore
 
 
@@ -244,6 +245,15 @@ def test_accounts_of_annotators_add_up(store: RelationStore) -> None:
     assert store.account("ann") + store.account("bob") == store.account()
     assert store.account("nobody") == Account()
     assert store.answers().annotator.tolist() == [1, 1, 1, 0, 0, 1]
+
+
+def test_what_was_told_from_the_start_is_known_and_was_asked_of_nobody(store: RelationStore) -> None:
+    tell_seeds(store, np.array([0, 1, 2]))
+    tell_seeds(store, np.array([0, 1, 2]))
+    assert store.account() == Account()
+    graph = store.graph()
+    assert graph.num_edges == 6
+    assert (graph.builder["parameters"]["questions"], graph.builder["cost"]) == (0, 0.0)
 
 
 def test_the_account_is_the_sum_over_the_questions(store: RelationStore) -> None:

@@ -10,13 +10,15 @@ from sqlalchemy import ColumnElement, Connection, case, func, literal, select, t
 from pal_plugin.oracle.accounting import Account
 from pal_plugin.oracle.policies import Answers
 from pal_plugin.oracle.situation import AskedPairs
-from pal_plugin.oracle.store.schema import ANSWERED, OPEN, SKIPPED, UNDONE, candidates, questions
+from pal_plugin.oracle.store.schema import ANSWERED, OPEN, SEEDS, SKIPPED, UNDONE, candidates, questions
 from pal_plugin.oracle.store.schema import answers as given
 
 
 def account(connection: Connection, annotator: str | None) -> Account:
-    """Return what was asked of an annotator, or of all, and what it cost."""
-    whose = true() if annotator is None else questions.c.annotator == annotator
+    """Return what was asked of an annotator, or of all, and what it cost; what was told from the start is no answer."""
+    whose = questions.c.source != SEEDS
+    if annotator is not None:
+        whose &= questions.c.annotator == annotator
     answered, grid = questions.c.state == ANSWERED, questions.c.kind == "grid"
     cost = connection.execute(
         select(

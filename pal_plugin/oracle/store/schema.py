@@ -9,6 +9,9 @@ FORMAT = 1
 
 OPEN, ANSWERED, SKIPPED, UNDONE = "open", "answered", "skipped", "undone"
 
+SEEDS = "seeds"
+"""The source, and the annotator, of what was told from the start: it was asked of nobody and cost nothing."""
+
 tables = MetaData()
 
 meta = Table(

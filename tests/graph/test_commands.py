@@ -161,4 +161,5 @@ def test_every_choice_of_the_config_group_names_its_builder_and_draw():
             found[path.stem] = config["builder"]
             assert config["draw"] in ("uniform", "furthest"), path
             assert "path" in config, path
-    assert found == {name: name for name in ("knn", "radius", "labels", "pairs", "adjacent", "oracle", "file")}
+    names = ("knn", "radius", "labels", "pairs", "adjacent", "oracle", "answers", "file")
+    assert found == {name: name for name in names}

@@ -266,6 +266,7 @@ if limit:
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # the write fails then instead
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 if user:
+    RelationStore.open(path).close()  # imports what is left to import, from folders that only this user may read
     os.setgroups([]), os.setgid(user), os.setuid(user)
 told, written = None, 0
 try:

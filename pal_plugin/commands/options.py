@@ -67,6 +67,23 @@ def add_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_policy(parser: Any) -> None:
+    """Add `--policy`, to a parser or a group of its options."""
+    parser.add_argument(
+        "--policy",
+        choices=("again", "latest", "majority", "refuse"),
+        default="again",
+        help="what becomes of contradictions (default: asked again)",
+    )
+
+
+def add_prices(parser: Any) -> None:
+    """Add `--per-click`, `--per-second` and `--currency`, to a parser or a group of its options."""
+    parser.add_argument("--per-click", type=float, default=0.0, metavar="P", help="price of a click (default: 0)")
+    parser.add_argument("--per-second", type=float, default=0.0, metavar="P", help="price of a second (default: 0)")
+    parser.add_argument("--currency", default="", metavar="SIGN", help="shown with the cost, as in €")
+
+
 def data_config(args: argparse.Namespace) -> dict[str, Any]:
     """Return what `add_dataset` read, as `dataset_from_config` takes it."""
     return {

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pal_plugin.commands.options import add_dataset, add_json
+from pal_plugin.commands.options import add_dataset, add_json, add_policy, add_prices
 
 if TYPE_CHECKING:
     from pal_plugin.rounds import RoundPoint, Settings
@@ -70,15 +70,8 @@ def _add_oracle(parser: argparse.ArgumentParser) -> None:
         "a plugin's",
     )
     parser.add_argument("--noise", type=float, default=0.0, metavar="F", help="share of answers turned into wrong ones")
-    parser.add_argument(
-        "--policy",
-        default="again",
-        metavar="NAME",
-        help="of contradictions: again (default: asked again), latest, majority, refuse",
-    )
-    parser.add_argument("--per-click", type=float, default=0.0, metavar="P", help="price of a click")
-    parser.add_argument("--per-second", type=float, default=0.0, metavar="P", help="price of a second")
-    parser.add_argument("--currency", default="", metavar="NAME", help="of the prices")
+    add_policy(parser)
+    add_prices(parser)
 
 
 def _add_training(parser: argparse.ArgumentParser) -> None:

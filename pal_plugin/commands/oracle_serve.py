@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pal_plugin.commands.options import add_dataset, add_part, load_part
+from pal_plugin.commands.options import add_dataset, add_part, add_policy, add_prices, load_part
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from pal_plugin.page.api import Room
 
 STRATEGIES = ("merging", "uncertainty", "active", "grids", "random")
-POLICIES = ("again", "latest", "majority", "refuse")
 
 
 def add(actions: Any) -> None:
@@ -35,7 +34,7 @@ def add(actions: Any) -> None:
     add_dataset(serve, required=True)
     add_part(serve)
     _add_questions(serve)
-    _add_prices(serve)
+    add_prices(serve.add_argument_group("prices"))
     _add_server(serve)
     serve.set_defaults(run=_serve)
 
@@ -55,9 +54,7 @@ def _add_questions(serve: argparse.ArgumentParser) -> None:
     questions.add_argument("--order", type=Path, metavar="FILE", help="ask about these samples first (picks.csv)")
     questions.add_argument("--stop", type=float, metavar="J", help="of merging: stop when a grid joins fewer than this")
     questions.add_argument("--draw-seed", type=int, default=0, metavar="S", help="which questions (default: 0)")
-    questions.add_argument(
-        "--policy", choices=POLICIES, default="again", help="what becomes of contradictions (default: asked again)"
-    )
+    add_policy(questions)
     questions.add_argument(
         "--overlap",
         type=float,
@@ -66,13 +63,6 @@ def _add_questions(serve: argparse.ArgumentParser) -> None:
         help="share of the questions that a second annotator is asked too, to see whether they agree (default: 0)",
     )
     questions.add_argument("--budget", type=int, metavar="N", help="stop after N questions in all (default: none)")
-
-
-def _add_prices(serve: argparse.ArgumentParser) -> None:
-    prices = serve.add_argument_group("prices")
-    prices.add_argument("--per-click", type=float, default=0.0, metavar="P")
-    prices.add_argument("--per-second", type=float, default=0.0, metavar="P")
-    prices.add_argument("--currency", default="", metavar="SIGN", help="shown with the cost, as in €")
 
 
 def _add_server(serve: argparse.ArgumentParser) -> None:

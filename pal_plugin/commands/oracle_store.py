@@ -7,22 +7,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pal_plugin.commands.options import DATASETS, add_json, add_part, add_whereabouts, load_part, show
+from pal_plugin.commands.options import DATASETS, add_json, add_part, add_policy, add_whereabouts, load_part, show
 
 if TYPE_CHECKING:
     from pal_plugin.data.manifest import Manifest
     from pal_plugin.oracle.store import RelationStore
 
-_POLICIES = ("again", "latest", "majority", "refuse")
 _SHOWN = 10
 
 
 def add(actions: Any) -> None:
     """Add the actions to `pal oracle`."""
     status = _action(actions, "status", _status, "what was asked and answered, by whom, and what contradicts what")
-    status.add_argument(
-        "--policy", choices=_POLICIES, default="again", help="what becomes of contradictions (default: asked again)"
-    )
+    add_policy(status)
     export = _action(actions, "export", _export, "write the answers to a file")
     export.add_argument("--out", type=Path, required=True, metavar="FILE", help=".csv (a row a pair) or .json")
     imported = _action(actions, "import", _import, "take in the answers of a file: all of them, or none")

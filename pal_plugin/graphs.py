@@ -10,7 +10,15 @@ from omegaconf import DictConfig
 
 from pal_plugin.data import ImageDataset
 from pal_plugin.errors import ConfigError
-from pal_plugin.graph import SimilarityGraph, adjacent_graph, knn_graph, label_graph, pairs_graph, radius_graph
+from pal_plugin.graph import (
+    SimilarityGraph,
+    adjacent_graph,
+    hierarchy_graph,
+    knn_graph,
+    label_graph,
+    pairs_graph,
+    radius_graph,
+)
 from pal_plugin.oracle import oracle_graph
 from pal_plugin.priors import embed, make_prior
 from pal_plugin.registry import near_matches
@@ -107,6 +115,17 @@ def _labels(graph: DictConfig, dataset: ImageDataset) -> SimilarityGraph:
     return label_graph(dataset.labels, graph.k, seed=graph.seed, manifest=dataset.manifest)
 
 
+def _hierarchy(graph: DictConfig, dataset: ImageDataset) -> SimilarityGraph:
+    return hierarchy_graph(
+        dataset.labels,
+        dataset.known_coarse_labels,
+        graph.k,
+        noise=graph.noise,
+        seed=graph.seed,
+        manifest=dataset.manifest,
+    )
+
+
 def _pairs(graph: DictConfig, dataset: ImageDataset) -> SimilarityGraph:
     return pairs_graph(graph.pairs, dataset.ids, manifest=dataset.manifest, transitive=graph.transitive)
 
@@ -137,6 +156,7 @@ _OF_FEATURES: Mapping[str, Callable[[DictConfig, Features, ImageDataset], Simila
 }
 _OF_DATASETS: Mapping[str, Callable[[DictConfig, ImageDataset], SimilarityGraph]] = {
     "labels": _labels,
+    "hierarchy": _hierarchy,
     "pairs": _pairs,
     "adjacent": _adjacent,
     "oracle": _oracle,

@@ -27,6 +27,7 @@ GRAPH_ACTIONS = (
     "knn",
     "radius",
     "labels",
+    "hierarchy",
     "pairs",
     "adjacent",
     "union",

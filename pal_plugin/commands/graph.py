@@ -24,6 +24,7 @@ def add(commands: Any) -> None:
     _add_knn(actions)
     _add_radius(actions)
     _add_labels(actions)
+    _add_hierarchy(actions)
     _add_pairs(actions)
     _add_adjacent(actions)
     combine.add(actions, _finish)
@@ -95,6 +96,22 @@ def _add_labels(actions: Any) -> None:
     )
     labels.add_argument("--draw-seed", type=int, default=0, metavar="S", help="which others (default: 0)")
     _finish(labels, _labels)
+
+
+def _add_hierarchy(actions: Any) -> None:
+    hierarchy = actions.add_parser(
+        "hierarchy", help="others of the same class, some of them only of the class above it"
+    )
+    add_dataset(hierarchy, required=True)
+    add_part(hierarchy)
+    hierarchy.add_argument(
+        "--k", type=int, default=64, metavar="K", help="draws for a sample, with replacement (default: 64)"
+    )
+    hierarchy.add_argument(
+        "--noise", type=float, default=0.0, metavar="P", help="probability of the class above (default: 0)"
+    )
+    hierarchy.add_argument("--draw-seed", type=int, default=0, metavar="S", help="which others (default: 0)")
+    _finish(hierarchy, _hierarchy)
 
 
 def _add_pairs(actions: Any) -> None:
@@ -172,6 +189,14 @@ def _labels(args: argparse.Namespace) -> SimilarityGraph:
 
     dataset = load_part(args)
     return label_graph(dataset.labels, args.k, seed=args.draw_seed, manifest=dataset.manifest)
+
+
+def _hierarchy(args: argparse.Namespace) -> SimilarityGraph:
+    from pal_plugin.graph import hierarchy_graph
+
+    dataset = load_part(args)
+    options = {"noise": args.noise, "seed": args.draw_seed, "manifest": dataset.manifest}
+    return hierarchy_graph(dataset.labels, dataset.known_coarse_labels, args.k, **options)
 
 
 def _pairs(args: argparse.Namespace) -> SimilarityGraph:

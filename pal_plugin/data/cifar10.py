@@ -34,6 +34,8 @@ CIFAR10 = Release(
     ),
 )
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+COARSE = ("animal", "vehicle")
+_COARSE_OF = np.array([1, 1, 0, 0, 0, 0, 0, 0, 1, 1])  # of CLASSES
 MEAN = (0.4914, 0.4822, 0.4465)
 STD = (0.2470, 0.2435, 0.2616)
 _SIDE = 32
@@ -71,7 +73,10 @@ def load_cifar10(split: str, root: Path) -> ImageDataset:
     folder = fetch_cifar10(root)
     names = [name for name in CIFAR10.md5 if name.startswith("test") == (split == "test")]
     images, labels, ids = read_binary([folder / name for name in names])
-    return ImageDataset("cifar10", split, images, labels, ids, CLASSES, MEAN, STD)
+    coarse = _COARSE_OF[labels]
+    return ImageDataset(
+        "cifar10", split, images, labels, ids, CLASSES, MEAN, STD, coarse_labels=coarse, coarse_names=COARSE
+    )
 
 
 def read_binary(paths: Sequence[Path]) -> tuple[NDArray[np.uint8], NDArray[np.int64], tuple[str, ...]]:

@@ -60,8 +60,8 @@ def read_python(folder: Path, split: str) -> ImageDataset:
     Raises:
         DataError: a file is not of that version's layout.
     """
-    content = _unpickle(folder / split, {b"data", b"fine_labels"})
-    names = _unpickle(folder / "meta", {b"fine_label_names"})[b"fine_label_names"]
+    content = _unpickle(folder / split, {b"data", b"fine_labels", b"coarse_labels"})
+    names = _unpickle(folder / "meta", {b"fine_label_names", b"coarse_label_names"})
     planes = np.asarray(content[b"data"], np.uint8).reshape(-1, 3, _SIDE, _SIDE)
     return ImageDataset(
         name="cifar100",
@@ -69,9 +69,11 @@ def read_python(folder: Path, split: str) -> ImageDataset:
         images=np.ascontiguousarray(planes.transpose(0, 2, 3, 1)),
         labels=np.asarray(content[b"fine_labels"], np.int64),
         ids=tuple(f"{split}/{row:05d}" for row in range(len(planes))),
-        class_names=tuple(name.decode() for name in names),
+        class_names=tuple(name.decode() for name in names[b"fine_label_names"]),
         mean=MEAN,
         std=STD,
+        coarse_labels=np.asarray(content[b"coarse_labels"], np.int64),
+        coarse_names=tuple(name.decode() for name in names[b"coarse_label_names"]),
     )
 
 

@@ -36,6 +36,8 @@ class ImageDataset:
         mean: of the training images' channels, in [0, 1].
         std: likewise.
         factors: (N, F) float32, what the images were made from, where that is known; scaled to like sizes.
+        coarse_labels: (N,) int64, the class above the label's, such as animal; -1 where a sample has none.
+        coarse_names: the name of coarse class 0, 1, …
 
     Raises:
         DataError: shapes, types or lengths do not fit together, an id occurs twice, or a label is no class.
@@ -50,6 +52,8 @@ class ImageDataset:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     factors: NDArray[np.float32] | None = None
+    coarse_labels: NDArray[np.int64] | None = None
+    coarse_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         problem = self._problem()
@@ -71,6 +75,20 @@ class ImageDataset:
     def num_classes(self) -> int:
         """How many classes there are; some may have no sample."""
         return len(self.class_names)
+
+    @property
+    def known_coarse_labels(self) -> NDArray[np.int64]:
+        """The coarse labels of a data set that has some.
+
+        Raises:
+            DataError: it has none.
+        """
+        if self.coarse_labels is None:
+            raise DataError(
+                f"{self.name}/{self.split} has no classes above its own",
+                "Choose a data set that has: cifar10, cifar100 or inat; or give ImageDataset its coarse_labels",
+            )
+        return self.coarse_labels
 
     def __len__(self) -> int:
         return len(self.images)
@@ -109,23 +127,23 @@ class ImageDataset:
             labels=self.labels[numbers],
             ids=tuple(self.ids[row] for row in numbers),
             factors=None if self.factors is None else self.factors[numbers],
+            coarse_labels=None if self.coarse_labels is None else self.coarse_labels[numbers],
         )
 
     def _problem(self) -> str | None:
-        images, labels = self.images, self.labels
+        images = self.images
         if not isinstance(images, LazyImages) and (
             images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8
         ):
             return f"images are {images.dtype} of shape {images.shape}"
         if not len(images):
             return "it has no images"
-        if labels.shape != (len(images),) or labels.dtype != np.int64:
-            return f"labels are {labels.dtype} of shape {labels.shape} for {len(images)} images"
         if len(self.ids) != len(images) or len(set(self.ids)) != len(images):
             return f"{len(self.ids)} ids ({len(set(self.ids))} unique) for {len(images)} images"
-        if labels.min() < UNLABELLED or labels.max() >= self.num_classes:
-            return f"labels run from {labels.min()} to {labels.max()} with {self.num_classes} classes"
-        return self._problem_of_factors()
+        problem = _problem_of_labels("labels", self.labels, len(images), self.num_classes)
+        if problem is None and self.coarse_labels is not None:
+            problem = _problem_of_labels("coarse labels", self.coarse_labels, len(images), len(self.coarse_names))
+        return problem or self._problem_of_factors()
 
     def _problem_of_factors(self) -> str | None:
         factors = self.factors
@@ -134,6 +152,14 @@ class ImageDataset:
         if factors.ndim != 2 or len(factors) != len(self.images) or factors.dtype != np.float32:
             return f"factors are {factors.dtype} of shape {factors.shape} for {len(self.images)} images"
         return None if np.isfinite(factors).all() else "some factors are not finite"
+
+
+def _problem_of_labels(what: str, labels: NDArray[np.int64], images: int, classes: int) -> str | None:
+    if labels.shape != (images,) or labels.dtype != np.int64:
+        return f"{what} are {labels.dtype} of shape {labels.shape} for {images} images"
+    if labels.min() < UNLABELLED or labels.max() >= classes:
+        return f"{what} run from {labels.min()} to {labels.max()} with {classes} classes"
+    return None
 
 
 def _shares(counts: NDArray[np.int64], n: int) -> NDArray[np.int64]:

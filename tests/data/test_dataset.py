@@ -59,6 +59,9 @@ def test_subset_out_of_range(n):
         {"labels": np.zeros(3, np.int32)},
         {"labels": np.array([0, 1, 3])},
         {"labels": np.array([0, 1, -2])},
+        {"coarse_labels": np.array([0, 1, 2]), "coarse_names": ("low", "high")},
+        {"coarse_labels": np.array([0, 1]), "coarse_names": ("low", "high")},
+        {"coarse_labels": np.zeros(3, np.int64)},
         {"ids": ("a", "b", "a")},
         {"ids": ("a", "b")},
     ],
@@ -66,6 +69,16 @@ def test_subset_out_of_range(n):
 def test_malformed_data_set_is_refused(change):
     with pytest.raises(DataError, match="toy/train is malformed"):
         dataclasses.replace(toy([0, 1, 2]), **change)
+
+
+def test_classes_above_go_with_their_samples():
+    data = dataclasses.replace(toy([0, 1, 2, 0]), coarse_labels=np.array([0, -1, 1, 0]), coarse_names=("low", "high"))
+    part = data.take([3, 1, 2])
+    assert part.known_coarse_labels.tolist() == [0, -1, 1]
+    assert part.coarse_names == ("low", "high")
+    assert data.manifest == toy([0, 1, 2, 0]).manifest
+    with pytest.raises(DataError, match="toy/train has no classes above its own"):
+        _ = toy([0, 1]).known_coarse_labels
 
 
 def test_digits():

@@ -388,6 +388,9 @@ def test_the_real_thing(tmp_path):
     assert (len(train), len(test)) == (50_000, 10_000)
     assert (np.bincount(train.labels) == 5000).all()
     assert (np.bincount(test.labels) == 1000).all()
+    above = {(test.class_names[c], test.coarse_names[k]) for c, k in zip(test.labels, test.coarse_labels, strict=True)}
+    vehicles = {"airplane", "automobile", "ship", "truck"}
+    assert above == {(name, "vehicle" if name in vehicles else "animal") for name in test.class_names}
     np.testing.assert_allclose(train.images.mean((0, 1, 2)) / 255, train.mean, atol=1e-4)
     np.testing.assert_allclose(train.images.std((0, 1, 2)) / 255, train.std, atol=1e-3)
     everything = np.concatenate([train.images, test.images]).reshape(60_000, -1)

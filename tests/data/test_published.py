@@ -185,7 +185,8 @@ def tiny_cifar100(tmp_path) -> tuple[Path, np.ndarray]:
     names = [f"class {number}" for number in range(100)]
     for split, part in (("train", rows), ("test", rows[:2])):
         fine = [(17 * row) % 100 for row in range(len(part))]
-        content = {"data": part, "fine_labels": fine, "coarse_labels": fine, "filenames": ["x.png"] * len(part)}
+        coarse = [label // 5 for label in fine]
+        content = {"data": part, "fine_labels": fine, "coarse_labels": coarse, "filenames": ["x.png"] * len(part)}
         (tmp_path / split).write_bytes(python2_pickle(content))
     (tmp_path / "meta").write_bytes(python2_pickle({"fine_label_names": names, "coarse_label_names": names[:20]}))
     return tmp_path, rows
@@ -200,6 +201,9 @@ def test_cifar100s_layout_is_read_as_torchvision_reads_it(tiny_cifar100, monkeyp
         data, theirs = read_python(folder, split), datasets.CIFAR100(folder.parent, train=split == "train")
         np.testing.assert_array_equal(data.images, theirs.data)
         assert data.labels.tolist() == theirs.targets
+        assert data.coarse_labels is not None
+        assert data.coarse_labels.tolist() == [label // 5 for label in theirs.targets]
+        assert data.coarse_names[19] == "class 19"
     assert (data.num_classes, data.class_names[99], data.ids[1]) == (100, "class 99", "test/00001")
     assert data.images[1, 3, 5].tolist() == rows[1].reshape(3, 32, 32)[:, 3, 5].tolist()
 
@@ -217,7 +221,7 @@ def test_a_pickle_that_calls_something_else_is_refused(tiny_cifar100, thing):
 def test_cifar100_files_that_are_something_else(tiny_cifar100, content):
     folder, _ = tiny_cifar100
     (folder / "train").write_bytes(content)
-    with pytest.raises(DataError, match=r"train cannot be read|train does not hold data, fine_labels"):
+    with pytest.raises(DataError, match=r"train cannot be read|train does not hold coarse_labels, data, fine_labels"):
         read_python(folder, "train")
 
 

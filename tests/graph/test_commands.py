@@ -26,7 +26,20 @@ from pal_plugin.graph import (
 )
 
 PART = ["--data", "digits", "--subset", "150", "--seed", "3"]
-ACTIONS = ("knn", "radius", "labels", "pairs", "adjacent", "union", "mix", "mutual", "symmetrise", "hop", "inspect")
+ACTIONS = (
+    "knn",
+    "radius",
+    "labels",
+    "hierarchy",
+    "pairs",
+    "adjacent",
+    "union",
+    "mix",
+    "mutual",
+    "symmetrise",
+    "hop",
+    "inspect",
+)
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +138,7 @@ def test_a_graph_without_a_positive_edge_is_said_in_one_line(tmp_path, capsys):
         (["radius", "--features", "points.npy", "--tau", "-1"], "-1"),
         (["pairs", "none.csv", *PART], "none.csv"),
         (["labels", *PART, "--k", "0"], "k=0"),
+        (["hierarchy", *PART], "digits/train has no classes above its own"),
         (["adjacent", *PART, "--window", "0"], "window=0"),
         (["hop", "nowhere"], "There is no graph at nowhere"),
         (["adjacent", "--data", "digits", "--subset", "10"], "in steps of"),
@@ -159,7 +173,7 @@ def test_every_choice_of_the_config_group_names_its_builder_and_draw():
         if path.stem != "none":
             config = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
             found[path.stem] = config["builder"]
-            assert config["draw"] in ("uniform", "furthest"), path
+            assert config["draw"] in ("uniform", "furthest", "weighted"), path
             assert "path" in config, path
-    names = ("knn", "radius", "labels", "pairs", "adjacent", "oracle", "answers", "file")
+    names = ("knn", "radius", "labels", "hierarchy", "pairs", "adjacent", "oracle", "answers", "file")
     assert found == {name: name for name in names}

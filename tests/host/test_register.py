@@ -215,10 +215,11 @@ def test_cifars_manifest_is_the_one_of_our_own_loader(name: str, tmp_path: Path)
             np.hstack([labels[part, None], planes[part]]).tofile(file)
         images, _, ids = read_binary(files)
     else:
-        published = pickle.dumps({b"data": planes, b"fine_labels": labels.tolist()}, protocol=3)
+        content = {b"data": planes, b"fine_labels": labels.tolist(), b"coarse_labels": labels.tolist()}
+        published = pickle.dumps(content, protocol=3)
         published = published.replace(b"cnumpy._core.", b"cnumpy.core.")  # it is of NumPy 1
         (tmp_path / "train").write_bytes(published)
-        (tmp_path / "meta").write_bytes(pickle.dumps({b"fine_label_names": [b"x"]}))
+        (tmp_path / "meta").write_bytes(pickle.dumps({b"fine_label_names": [b"x"], b"coarse_label_names": [b"y"]}))
         ours = read_python(tmp_path, "train")
         images, ids = ours.images, ours.ids
     content = hashlib.sha256(np.ascontiguousarray(images).data).hexdigest()

@@ -58,3 +58,70 @@ def run_ranks(processes: ForkServerContext) -> Callable[..., list[int | None]]:
         return [process.exitcode for process in ranks]
 
     return run
+
+
+@pytest.fixture
+def three_d_ident_root(tmp_path: Path) -> Path:
+    """A root with `3dident` as its archives unpack: 120 train and 40 test renderings, 16 × 16."""
+    import numpy as np  # not before the threads are set
+    from PIL import Image
+
+    generator = np.random.default_rng(0)
+    for split, count, digits in (("train", 120, 3), ("test", 40, 2)):
+        images = tmp_path / "3dident" / split / "images"
+        images.mkdir(parents=True)
+        latents = generator.uniform(-1, 1, (count, 10))
+        np.save(images.parent / "raw_latents.npy", latents)
+        for row, factors in enumerate(latents):
+            pixels = np.kron(np.resize((factors + 1) * 127, (4, 4, 3)), np.ones((4, 4, 1)))
+            Image.fromarray(pixels.astype(np.uint8)).save(images / f"{row:0{digits}d}.png")
+    return tmp_path
+
+
+@pytest.fixture
+def celeba_root(tmp_path: Path) -> Path:
+    """A root with `celeba`, official lists: 60 train, 20 val and 20 test photos, 22 × 18, five of each person."""
+    import numpy as np  # not before the threads are set
+    from PIL import Image
+
+    folder = tmp_path / "celeba"
+    (folder / "img_align_celeba").mkdir(parents=True)
+    names = ("Bald", "Male", "Smiling", "Young")
+    files = [f"{number:06d}.jpg" for number in range(1, 101)]
+    generator = np.random.default_rng(0)
+    bits = generator.random((100, 4)) < (0.2, 0.5, 0.5, 0.8)
+    for file, has in zip(files, bits, strict=True):
+        pixels = np.kron(np.resize(60 + 150 * has, (11, 9, 3)), np.ones((2, 2, 1)))
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / "img_align_celeba" / file)
+    parts = [0] * 60 + [1] * 20 + [2] * 20
+    persons = [11 * (row // 5) + 3 for row in range(100)]
+    lines = [f"{file}  " + " ".join("1" if one else "-1" for one in has) for file, has in zip(files, bits, strict=True)]
+    for name, content in (
+        ("list_attr_celeba.txt", ["100", " ".join(names), *lines]),
+        ("identity_CelebA.txt", [f"{file} {person}" for file, person in zip(files, persons, strict=True)]),
+        ("list_eval_partition.txt", [f"{file} {part}" for file, part in zip(files, parts, strict=True)]),
+    ):
+        (folder / name).write_text("\n".join(content) + "\n")
+    return tmp_path
+
+
+@pytest.fixture
+def inat_root(tmp_path: Path) -> Path:
+    """A root with `inat`: 6 species in 2 superclasses, 10 train, 4 val and 4 test photos of each, of several sizes."""
+    import numpy as np  # not before the threads are set
+    from PIL import Image
+
+    folder = tmp_path / "inat"
+    generator = np.random.default_rng(0)
+    lines: dict[str, list[str]] = {"train": [], "val": [], "test": []}
+    for species in range(6):
+        name = f"train/{species:05d}_Animalia_{species}"
+        (folder / name).mkdir(parents=True)
+        for number, split in enumerate(["train"] * 10 + ["val"] * 4 + ["test"] * 4):
+            colour = generator.integers(0, 60, 3) + 30 * species
+            pixels = np.broadcast_to(colour, (20 + number, 24, 3))
+            Image.fromarray(pixels.astype(np.uint8)).save(folder / name / f"{number}.jpg")
+            lines[split].append(f"{name}/{number}.jpg {species} {species // 3}")
+    for split, content in lines.items():
+        (folder / f"{split}.txt").write_text("\n".join(content) + "\n")
+    return tmp_path

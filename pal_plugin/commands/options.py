@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pal_plugin.data import ImageDataset
 
-DATASETS = "cifar10, cifar100, mnist, fashion_mnist, digits, aircraft, medmnist, or your own: folder, arrays, h5"
+DATASETS = (
+    "cifar10, cifar100, mnist, fashion_mnist, digits, aircraft, medmnist, three_d_ident, celeba, inat, or your own: "
+    "folder, arrays, h5"
+)
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
@@ -63,7 +66,7 @@ def add_option(parser: argparse.ArgumentParser) -> None:
         dest="options",
         metavar="KEY=VALUE",
         help="an option of the data set; can be repeated: labelled=false, undecodable=skip (folder), "
-        "flag=pathmnist (medmnist), annotation_level=family, train_on=trainval (aircraft)",
+        "flag=pathmnist (medmnist), annotation_level=family, train_on=trainval (aircraft), lists=adassl (celeba)",
     )
 
 

@@ -38,6 +38,8 @@ class ImageDataset:
         factors: (N, F) float32, what the images were made from, where that is known; scaled to like sizes.
         coarse_labels: (N,) int64, the class above the label's, such as animal; -1 where a sample has none.
         coarse_names: the name of coarse class 0, 1, …
+        attributes: (N, A) int8, 1 where the sample has the attribute and 0 where it has not.
+        attribute_names: the A names.
 
     Raises:
         DataError: shapes, types or lengths do not fit together, an id occurs twice, or a label is no class.
@@ -54,6 +56,8 @@ class ImageDataset:
     factors: NDArray[np.float32] | None = None
     coarse_labels: NDArray[np.int64] | None = None
     coarse_names: tuple[str, ...] = ()
+    attributes: NDArray[np.int8] | None = None
+    attribute_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         problem = self._problem()
@@ -89,6 +93,34 @@ class ImageDataset:
                 "Choose a data set that has: cifar10, cifar100 or inat; or give ImageDataset its coarse_labels",
             )
         return self.coarse_labels
+
+    @property
+    def known_factors(self) -> NDArray[np.float32]:
+        """The factors of a data set that has some.
+
+        Raises:
+            DataError: it has none.
+        """
+        if self.factors is None:
+            raise DataError(
+                f"What the images of {self.name}/{self.split} were made from is not known: they have no factors",
+                "Choose a data set that has: three_d_ident; or give ImageDataset its factors",
+            )
+        return self.factors
+
+    @property
+    def known_attributes(self) -> NDArray[np.int8]:
+        """The attributes of a data set that has some.
+
+        Raises:
+            DataError: it has none.
+        """
+        if self.attributes is None:
+            raise DataError(
+                f"The images of {self.name}/{self.split} have no attributes",
+                "Choose a data set that has: celeba; or give ImageDataset its attributes",
+            )
+        return self.attributes
 
     def __len__(self) -> int:
         return len(self.images)
@@ -128,6 +160,7 @@ class ImageDataset:
             ids=tuple(self.ids[row] for row in numbers),
             factors=None if self.factors is None else self.factors[numbers],
             coarse_labels=None if self.coarse_labels is None else self.coarse_labels[numbers],
+            attributes=None if self.attributes is None else self.attributes[numbers],
         )
 
     def _problem(self) -> str | None:
@@ -143,7 +176,7 @@ class ImageDataset:
         problem = _problem_of_labels("labels", self.labels, len(images), self.num_classes)
         if problem is None and self.coarse_labels is not None:
             problem = _problem_of_labels("coarse labels", self.coarse_labels, len(images), len(self.coarse_names))
-        return problem or self._problem_of_factors()
+        return problem or self._problem_of_factors() or self._problem_of_attributes()
 
     def _problem_of_factors(self) -> str | None:
         factors = self.factors
@@ -152,6 +185,16 @@ class ImageDataset:
         if factors.ndim != 2 or len(factors) != len(self.images) or factors.dtype != np.float32:
             return f"factors are {factors.dtype} of shape {factors.shape} for {len(self.images)} images"
         return None if np.isfinite(factors).all() else "some factors are not finite"
+
+    def _problem_of_attributes(self) -> str | None:
+        attributes, shape = self.attributes, (len(self.images), len(self.attribute_names))
+        if attributes is None:
+            return None
+        if attributes.shape != shape or attributes.dtype != np.int8 or not attributes.size:
+            return (
+                f"attributes are {attributes.dtype} of shape {attributes.shape} for {shape[0]} images, {shape[1]} names"
+            )
+        return None if np.isin(attributes, (0, 1)).all() else "some attributes are neither 0 nor 1"
 
 
 def _problem_of_labels(what: str, labels: NDArray[np.int64], images: int, classes: int) -> str | None:

@@ -10,13 +10,15 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from pal_plugin.data import aircraft, array_files, folder, h5, medmnist
+from pal_plugin.data import aircraft, array_files, celeba, folder, h5, medmnist
 from pal_plugin.data.cifar10 import CIFAR10, load_cifar10
 from pal_plugin.data.cifar100 import CIFAR100, load_cifar100
 from pal_plugin.data.dataset import SPLITS, ImageDataset
 from pal_plugin.data.digits import load_digits
 from pal_plugin.data.fetch import Release, fetch
 from pal_plugin.data.idx import FASHION_MNIST, MNIST, load_fashion_mnist, load_mnist
+from pal_plugin.data.inat import load_inat
+from pal_plugin.data.three_d_ident import load_three_d_ident
 from pal_plugin.errors import ConfigError, DataError
 from pal_plugin.io import cache_folder
 from pal_plugin.registry import near_matches
@@ -59,6 +61,9 @@ SOURCES: dict[str, Source] = {
         aircraft.load_aircraft, aircraft.aircraft_splits, aircraft.OPTIONS, fetch=aircraft.fetch_aircraft
     ),
     "medmnist": Source(medmnist.load_medmnist, medmnist.medmnist_splits, medmnist.OPTIONS),
+    "three_d_ident": Source(lambda split, root, _options: load_three_d_ident(split, root)),
+    "celeba": Source(celeba.load_celeba, lambda _root, _options: SPLITS, celeba.OPTIONS),
+    "inat": Source(lambda split, root, _options: load_inat(split, root), lambda _root, _options: SPLITS),
     "folder": Source(
         folder.load_folder, lambda root, _options: folder.folder_splits(root), folder.OPTIONS, own_root=True
     ),

@@ -62,6 +62,10 @@ def test_subset_out_of_range(n):
         {"coarse_labels": np.array([0, 1, 2]), "coarse_names": ("low", "high")},
         {"coarse_labels": np.array([0, 1]), "coarse_names": ("low", "high")},
         {"coarse_labels": np.zeros(3, np.int64)},
+        {"attributes": np.array([[0], [1], [2]], np.int8), "attribute_names": ("tall",)},
+        {"attributes": np.zeros((3, 1), np.int64), "attribute_names": ("tall",)},
+        {"attributes": np.zeros((3, 2), np.int8), "attribute_names": ("tall",)},
+        {"attributes": np.zeros((3, 0), np.int8)},
         {"ids": ("a", "b", "a")},
         {"ids": ("a", "b")},
     ],
@@ -79,6 +83,17 @@ def test_classes_above_go_with_their_samples():
     assert data.manifest == toy([0, 1, 2, 0]).manifest
     with pytest.raises(DataError, match="toy/train has no classes above its own"):
         _ = toy([0, 1]).known_coarse_labels
+
+
+def test_attributes_go_with_their_samples():
+    bits = np.array([[0, 1], [1, 1], [0, 0]], np.int8)
+    data = dataclasses.replace(toy([0, 1, 2]), attributes=bits, attribute_names=("tall", "old"))
+    assert data.subset(2, 0).attribute_names == ("tall", "old")
+    assert data.take([2, 0]).known_attributes.tolist() == [[0, 0], [0, 1]]
+    with pytest.raises(DataError, match="toy/train have no attributes.*celeba"):
+        _ = toy([0, 1]).known_attributes
+    with pytest.raises(DataError, match="toy/train were made from is not known.*three_d_ident"):
+        _ = toy([0, 1]).known_factors
 
 
 def test_digits():

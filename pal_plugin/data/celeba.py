@@ -62,26 +62,30 @@ def load_celeba(split: str, root: Path, options: Mapping[str, Any]) -> ImageData
         "(--root, data.root=)"
     )
     listed = _official(folder, split, mend) if official else _of_adassl(folder / _LIST.format(split), mend)
-    identities = folder / IDENTITIES
-    persons: dict[str, str] = dict(table(identities, 2, mend))
-    numbers(list(persons.values()), identities, mend)
-    check_named(listed.files, persons, identities, mend)
-    names = sorted(set(persons.values()), key=int)
-    number = {name: place for place, name in enumerate(names)}
+    labels, names = _persons(listed.files, folder / IDENTITIES, mend)
     paths = [folder / PHOTOS / file for file in listed.files]
     check_present(paths, f"CelebA in {folder}", mend)
     return ImageDataset(
         name="celeba",
         split=split,
         images=FileImages(paths),
-        labels=np.array([number[persons[file]] for file in listed.files], np.int64),
+        labels=labels,
         ids=tuple(listed.files),
-        class_names=tuple(names),
+        class_names=names,
         mean=MEAN,
         std=STD,
         attributes=listed.attributes,
         attribute_names=listed.names,
     )
+
+
+def _persons(files: list[str], path: Path, mend: str) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Return who is on each of the files, by place among all persons of the list, and what the list calls them."""
+    rows = table(path, 2, mend)
+    names, places = np.unique(numbers([row[1] for row in rows], path, mend), return_inverse=True)
+    place = {row[0]: number for row, number in zip(rows, places.reshape(-1), strict=True)}
+    check_named(files, place, path, mend)
+    return np.array([place[file] for file in files], np.int64), tuple(map(str, names))
 
 
 def _official(folder: Path, split: str, mend: str) -> _Listed:
@@ -108,9 +112,7 @@ def _of_adassl(path: Path, mend: str) -> _Listed:
     for number, line in enumerate(lines[1:], start=2):
         row = line.split()
         if not count or len(row) != len(columns):
-            raise DataError(
-                f"Line {number} of {path} is not of AdaSSL's layout: attributes, filename and no index", mend
-            )
+            raise DataError(f"Line {number} of {path} is not of AdaSSL's layout: attributes, then filename", mend)
         held[row[count]] = _bits(row[:count], columns[:count], row[count], path, mend)
     return _Listed(list(held), np.array(list(held.values()), np.int8), tuple(columns[:count]))
 

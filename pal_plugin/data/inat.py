@@ -25,7 +25,7 @@ def load_inat(split: str, root: Path) -> ImageDataset:
     """List the photos of a split; labels are species, coarse labels their superclasses, ids the paths in the lists.
 
     A species is called after the folder of its training images; superclasses have their numbers for names, since the
-    lists name none. The manifest knows the files by their sizes: to read a million photos takes longer than it is worth.
+    lists name none. The manifest knows the files by their sizes: to read a million photos would take too long.
 
     Args:
         split: `"train"`, `"val"` or `"test"`.

@@ -87,7 +87,7 @@ def check_present(paths: Sequence[Path], what: str, mend: str) -> None:
 
 
 def _entries(folder: Path) -> set[str]:
-    return set(os.listdir(folder)) if folder.is_dir() else set()
+    return {entry.name for entry in os.scandir(folder)} if folder.is_dir() else set()
 
 
 class SizedImages(FileImages):

@@ -90,9 +90,9 @@ def test_attributes_go_with_their_samples():
     data = dataclasses.replace(toy([0, 1, 2]), attributes=bits, attribute_names=("tall", "old"))
     assert data.subset(2, 0).attribute_names == ("tall", "old")
     assert data.take([2, 0]).known_attributes.tolist() == [[0, 0], [0, 1]]
-    with pytest.raises(DataError, match="toy/train have no attributes.*celeba"):
+    with pytest.raises(DataError, match=r"toy/train have no attributes.*celeba"):
         _ = toy([0, 1]).known_attributes
-    with pytest.raises(DataError, match="toy/train were made from is not known.*three_d_ident"):
+    with pytest.raises(DataError, match=r"toy/train were made from is not known.*three_d_ident"):
         _ = toy([0, 1]).known_factors
 
 

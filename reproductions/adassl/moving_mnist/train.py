@@ -1,0 +1,115 @@
+"""Training of a world model: a plain loop that goes on from where it was killed, to the same weights."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pal_plugin.data import uniforms
+from pal_plugin.data.draws import LATENT
+from pal_plugin.errors import CheckpointError, LossError
+from pal_plugin.io import write_torch
+from reproductions.adassl.moving_mnist.cells import Cell, Sizes
+from reproductions.adassl.moving_mnist.generator import Digits, clips, draw
+from reproductions.adassl.moving_mnist.network import WorldModel, make_model
+
+INTERVAL_S = 30.0  # between two checkpoints, each with a line of progress
+
+
+def train(cell: Cell, seed: int, sizes: Sizes, digits: Digits, path: Path) -> tuple[WorldModel, float]:
+    """Return the model after `sizes.steps` steps, and the seconds that they took, all parts of the run together.
+
+    Step n trains on the clips of the numbers from n·batch on, and draws r by a generator of its own: methods of one
+    seed see the same clips, none twice, and a run that was killed goes on to the same weights.
+
+    Args:
+        cell: what is trained.
+        seed: of weights, clips and r.
+        sizes: how large.
+        digits: to train on; the model is trained on their device.
+        path: the checkpoint, written now and then and after the last step; where there is one the run goes on from it.
+
+    Raises:
+        CheckpointError: the checkpoint is damaged or of another run.
+        LossError: a loss that is not finite; the last checkpoint is kept.
+    """
+    device = digits.images.device
+    model = make_model(cell.method, sizes, seed).to(device)
+    learnable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(learnable, lr=sizes.learning_rate, weight_decay=sizes.weight_decay)
+    run = {"cell": cell.name, "seed": seed, **sizes._asdict()}
+    first, spent = restore(path, run, model, optimizer)
+    begun = told = time.monotonic() - spent
+    for step in range(first, sizes.steps):
+        optimizer.param_groups[0]["lr"] = sizes.learning_rate * (1 + math.cos(math.pi * step / sizes.steps)) / 2
+        numbers = np.arange(step * sizes.batch, (step + 1) * sizes.batch)
+        x, y, u = clips(digits, draw(seed, "train", numbers, digits.labels, cell.setting))
+        # a tenth of the time where there are tensor cores; heads and losses keep what must be in single precision
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            loss, drawn = model(x, y, u, generator=noise(seed, step, device))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        model.update_teacher()
+        done, now = step + 1, time.monotonic()
+        if done == sizes.steps or now - told >= INTERVAL_S:
+            told = now
+            _report(cell, done, sizes.steps, loss, drawn.penalty, now - begun)
+            state = {"run": run, "step": done, "spent": now - begun}
+            write_torch(path, {**state, "model": model.state_dict(), "optimizer": optimizer.state_dict()})
+    return model, time.monotonic() - begun if first < sizes.steps else spent
+
+
+def restore(path: Path, run: dict[str, Any], model: WorldModel, optimizer: torch.optim.Optimizer) -> tuple[int, float]:
+    """Put model and optimizer back into a checkpoint's state; return its number of steps and seconds, 0 without one.
+
+    Raises:
+        CheckpointError: it is damaged, or of another run.
+    """
+    if not path.exists():
+        return 0, 0.0
+    mend = f"Remove {path} to begin anew"
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        theirs = state["run"]
+    except Exception as error:  # torch.load has no type of its own for damaged files
+        raise CheckpointError(f"{path} cannot be read as a checkpoint: {error}", mend) from error
+    other = [name for name, value in run.items() if theirs.get(name) != value]
+    if other:
+        told = ", ".join(f"{name} {theirs.get(name)} in place of {run[name]}" for name in other)
+        raise CheckpointError(f"{path} is of another run: {told}", mend)
+    model.load_state_dict(state["model"])
+    optimizer.load_state_dict(state["optimizer"])
+    return state["step"], state["spent"]
+
+
+def noise(seed: int, step: int, device: torch.device) -> torch.Generator:
+    """Return the source of r's noise in a step."""
+    number = uniforms(seed, step, np.zeros(1, np.int64), LATENT, 1)
+    return torch.Generator(device).manual_seed(int(number.item() * 2**53))
+
+
+def _report(cell: Cell, step: int, steps: int, loss: Tensor, penalty: Tensor, seconds: float) -> None:
+    """Say how far the run is.
+
+    Raises:
+        LossError: the loss is not finite.
+    """
+    value, size = loss.item(), penalty.sum(1).mean().item()
+    if not math.isfinite(value):
+        raise LossError(
+            f"{cell.name}: the loss is {value} after step {step}, L_reg {size}",
+            "The last checkpoint is kept: lower the learning rate in cells.py, and remove it",
+        )
+    print(
+        f"{cell.name}: step {step}/{steps}, {seconds:.0f} s, loss {value:.4f}, L_reg {size:.3f}",
+        file=sys.stderr,
+        flush=True,
+    )

@@ -13,6 +13,7 @@ from pal_plugin.errors import ConfigError
 from pal_plugin.graph import (
     SimilarityGraph,
     adjacent_graph,
+    factors_graph,
     hierarchy_graph,
     knn_graph,
     label_graph,
@@ -126,6 +127,11 @@ def _hierarchy(graph: DictConfig, dataset: ImageDataset) -> SimilarityGraph:
     )
 
 
+def _factors(graph: DictConfig, dataset: ImageDataset) -> SimilarityGraph:
+    options = {"probability": graph.probability, "seed": graph.seed, "manifest": dataset.manifest}
+    return factors_graph(dataset.known_factors, graph.k, **options)
+
+
 def _pairs(graph: DictConfig, dataset: ImageDataset) -> SimilarityGraph:
     return pairs_graph(graph.pairs, dataset.ids, manifest=dataset.manifest, transitive=graph.transitive)
 
@@ -157,6 +163,7 @@ _OF_FEATURES: Mapping[str, Callable[[DictConfig, Features, ImageDataset], Simila
 _OF_DATASETS: Mapping[str, Callable[[DictConfig, ImageDataset], SimilarityGraph]] = {
     "labels": _labels,
     "hierarchy": _hierarchy,
+    "factors": _factors,
     "pairs": _pairs,
     "adjacent": _adjacent,
     "oracle": _oracle,

@@ -34,6 +34,7 @@ REAL = {
     "scheduler.warmup_epochs": 0.0,
     "graph.relations": 0.0,
     "graph.noise": 0.0,
+    "graph.probability": 0.0,
     "momentum.base_tau": 0.0,
     "momentum.final_tau": 0.0,
 }

@@ -28,6 +28,7 @@ GRAPH_ACTIONS = (
     "radius",
     "labels",
     "hierarchy",
+    "factors",
     "pairs",
     "adjacent",
     "union",

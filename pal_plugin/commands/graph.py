@@ -25,6 +25,7 @@ def add(commands: Any) -> None:
     _add_radius(actions)
     _add_labels(actions)
     _add_hierarchy(actions)
+    _add_factors(actions)
     _add_pairs(actions)
     _add_adjacent(actions)
     combine.add(actions, _finish)
@@ -114,6 +115,18 @@ def _add_hierarchy(actions: Any) -> None:
     _finish(hierarchy, _hierarchy)
 
 
+def _add_factors(actions: Any) -> None:
+    factors = actions.add_parser("factors", help="others that differ in a few factors")
+    add_dataset(factors, required=True)
+    add_part(factors)
+    factors.add_argument("--k", type=int, default=16, metavar="K", help="draws for a sample (default: 16)")
+    factors.add_argument(
+        "--probability", type=float, default=0.2, metavar="P", help="of every factor to be another's (default: 0.2)"
+    )
+    factors.add_argument("--draw-seed", type=int, default=0, metavar="S", help="of the draws (default: 0)")
+    _finish(factors, _factors)
+
+
 def _add_pairs(actions: Any) -> None:
     pairs = actions.add_parser("pairs", help="the pairs that a CSV or Parquet file lists")
     pairs.add_argument(
@@ -197,6 +210,14 @@ def _hierarchy(args: argparse.Namespace) -> SimilarityGraph:
     dataset = load_part(args)
     options = {"noise": args.noise, "seed": args.draw_seed, "manifest": dataset.manifest}
     return hierarchy_graph(dataset.labels, dataset.known_coarse_labels, args.k, **options)
+
+
+def _factors(args: argparse.Namespace) -> SimilarityGraph:
+    from pal_plugin.graph import factors_graph
+
+    dataset = load_part(args)
+    options = {"probability": args.probability, "seed": args.draw_seed, "manifest": dataset.manifest}
+    return factors_graph(dataset.known_factors, args.k, **options)
 
 
 def _pairs(args: argparse.Namespace) -> SimilarityGraph:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pal_plugin.graph.adjacent import adjacent_graph
 from pal_plugin.graph.algebra import hop, mix, mutual, symmetrise, union
 from pal_plugin.graph.closure import Closure, closure
+from pal_plugin.graph.factors import factors_graph
 from pal_plugin.graph.hierarchy import hierarchy_graph
 from pal_plugin.graph.inspect import inspect
 from pal_plugin.graph.knn import knn_graph
@@ -23,6 +24,7 @@ __all__ = [
     "SimilarityGraph",
     "adjacent_graph",
     "closure",
+    "factors_graph",
     "hierarchy_graph",
     "hop",
     "inspect",

@@ -31,6 +31,7 @@ ACTIONS = (
     "radius",
     "labels",
     "hierarchy",
+    "factors",
     "pairs",
     "adjacent",
     "union",
@@ -139,6 +140,7 @@ def test_a_graph_without_a_positive_edge_is_said_in_one_line(tmp_path, capsys):
         (["pairs", "none.csv", *PART], "none.csv"),
         (["labels", *PART, "--k", "0"], "k=0"),
         (["hierarchy", *PART], "digits/train has no classes above its own"),
+        (["factors", *PART], "digits/train were made from is not known"),
         (["adjacent", *PART, "--window", "0"], "window=0"),
         (["hop", "nowhere"], "There is no graph at nowhere"),
         (["adjacent", "--data", "digits", "--subset", "10"], "in steps of"),
@@ -175,5 +177,5 @@ def test_every_choice_of_the_config_group_names_its_builder_and_draw():
             found[path.stem] = config["builder"]
             assert config["draw"] in ("uniform", "furthest", "weighted"), path
             assert "path" in config, path
-    names = ("knn", "radius", "labels", "hierarchy", "pairs", "adjacent", "oracle", "answers", "file")
+    names = ("knn", "radius", "labels", "hierarchy", "factors", "pairs", "adjacent", "oracle", "answers", "file")
     assert found == {name: name for name in names}

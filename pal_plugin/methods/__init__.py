@@ -6,5 +6,15 @@ from pal_plugin.methods.adaptive import AdaptiveLatent
 from pal_plugin.methods.gps import GraphPairs, on_pairs
 from pal_plugin.methods.lookup import find_method, method_names, pair_methods
 from pal_plugin.methods.pal import GraphLoss
+from pal_plugin.methods.trained import load_method
 
-__all__ = ["AdaptiveLatent", "GraphLoss", "GraphPairs", "find_method", "method_names", "on_pairs", "pair_methods"]
+__all__ = [
+    "AdaptiveLatent",
+    "GraphLoss",
+    "GraphPairs",
+    "find_method",
+    "load_method",
+    "method_names",
+    "on_pairs",
+    "pair_methods",
+]

@@ -54,6 +54,7 @@ class AdaptiveLatent(nn.Module):
     log_dict: Any
     step_without_heads: Any
     backbone_features: Any
+    backbone: nn.Module
     projector: nn.Module
 
     def __init__(self, cfg: DictConfig) -> None:
@@ -124,6 +125,15 @@ class AdaptiveLatent(nn.Module):
                 f"Set method_kwargs.latent_dim={factors.shape[1]} for variant gt",
             )
         self._factors = factors
+
+    def embedding_networks(self) -> tuple[nn.Module, nn.Module]:
+        """Return what makes of images (B, 3, S, S) contexts, and what they are compared with; it may be the same."""
+        contexts = nn.Sequential(self.backbone, self.projector)
+        return contexts, contexts
+
+    def predicted(self, edited: Tensor) -> Tensor:
+        """Return what the loss compares with the targets, of edited embeddings (B, D): themselves, where no head is."""
+        return edited
 
     def base_training_step(self, X: Tensor, targets: Tensor) -> Outputs:
         """Forward one view, past the host's heads: BYOL's predictor is to see edited embeddings alone."""
@@ -262,6 +272,14 @@ class AdaptiveLatent(nn.Module):
 
 class TaughtLatent(AdaptiveLatent):
     """`AdaptiveLatent` for hosts with an EMA teacher: targets are its embeddings, and so is what the posterior sees."""
+
+    momentum_backbone: nn.Module
+    momentum_projector: nn.Module
+
+    def embedding_networks(self) -> tuple[nn.Module, nn.Module]:
+        """See `AdaptiveLatent.embedding_networks`: targets are the teacher's."""
+        contexts, _ = super().embedding_networks()
+        return contexts, nn.Sequential(self.momentum_backbone, self.momentum_projector)
 
     def momentum_forward(self, X: Tensor) -> Outputs:
         """Forward one view through the teacher, past its head, which `targets` does."""

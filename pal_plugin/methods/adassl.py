@@ -72,6 +72,11 @@ class AdaSSLBYOL(TaughtLatent, _BYOL):  # type: ignore[misc]
     reg_factor = 2.0
     predictor: nn.Module
 
+    def predicted(self, edited: Tensor) -> Tensor:
+        """See `AdaptiveLatent.predicted`."""
+        predicted: Tensor = self.predictor(edited)
+        return predicted
+
     def ssl_loss(self, edited_x: Tensor, edited_y: Tensor, target_x: Tensor, target_y: Tensor) -> Tensor:
         """See `AdaptiveLatent.ssl_loss`."""
         # the order of the host's loop, which BatchNorm's running statistics remember

@@ -1,0 +1,51 @@
+"""A method with the weights of a checkpoint: backbone, projector and whatever else it was trained with."""
+
+from __future__ import annotations
+
+from os import PathLike
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from pal_plugin.errors import CheckpointError
+from pal_plugin.host import load_checkpoint, parse_cfg
+from pal_plugin.methods.lookup import find_method
+
+
+def load_method(path: str | PathLike[str]) -> tuple[Any, DictConfig]:
+    """Return the trained method of a checkpoint, in evaluation mode on the CPU, and the config it was trained with.
+
+    PyTorch's random state is left alone.
+
+    Args:
+        path: a `model.ckpt` or `last.ckpt` that `pal train` wrote; its backbone alone is `load_backbone`'s.
+
+    Raises:
+        CheckpointError: see `load_checkpoint`; or it is not of `pal train`, or its networks are other ones.
+        ConfigError: there is no such method here.
+    """
+    checkpoint = load_checkpoint(path)
+    if "config" not in checkpoint:
+        raise CheckpointError(
+            f"The checkpoint {path} does not say what it was trained with",
+            "Name a model.ckpt or last.ckpt that pal train wrote",
+        )
+    cfg = OmegaConf.create(checkpoint["config"])
+    with torch.random.fork_rng(devices=[]):
+        method: Any = find_method(cfg.method)(parse_cfg(cfg))
+    try:
+        missing, unexpected = method.load_state_dict(checkpoint["state_dict"], strict=False)
+    except RuntimeError as error:
+        raise _other_networks(path, cfg.method, str(error)) from error
+    trained = {name for name, value in method.named_parameters() if value.requires_grad}
+    if unexpected or trained & set(missing):
+        raise _other_networks(path, cfg.method, f"{[*unexpected, *sorted(trained & set(missing))][0]} does not fit")
+    return method.eval(), cfg
+
+
+def _other_networks(path: str | PathLike[str], method: str, why: str) -> CheckpointError:
+    return CheckpointError(
+        f"The checkpoint {path} holds other networks than {method} has here: {' '.join(why.split())[:300]}",
+        "Read it with the pal-plugin and the solo-learn that wrote it (`pal doctor` says which these are)",
+    )

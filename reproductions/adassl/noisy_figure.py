@@ -1,0 +1,60 @@
+"""The figure of the runs on noisy pairs: accuracy against noise, and for neighbours by weak priors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pal_plugin.io import atomic_path
+from reproductions.adassl.noisy_cells import ARMS, NOISES, PRIORS, Cell
+
+STYLES = {"vanilla": ("#9aa0a6", "o"), "v": ("#d1562a", "s"), "s": ("#4f9d69", "^")}
+READINGS = {"knn": "k-NN, top-1 in percent", "linear": "linear probe, top-1 in percent"}
+
+
+def draw(path: Path, profile: str, cells: dict[Cell, list[dict[str, Any]]]) -> None:
+    """Draw a panel for each reading: a line a method through the means over noise, then the priors; a mark a seed.
+
+    Args:
+        path: the PNG to write.
+        profile: named in the title.
+        cells: the runs of each cell.
+    """
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    for axis, (reading, label) in zip(axes, READINGS.items(), strict=True):
+        _panel(axis, cells, reading)
+        axis.set_ylabel(label, fontsize=9)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=9, frameon=False)
+    title = f"Noisy pairs on CIFAR-10, profile {profile}: a mark a seed"
+    figure.suptitle(title, fontsize=10, x=0.01, ha="left")
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=150)
+    plt.close(figure)
+
+
+def _panel(axis: Any, cells: dict[Cell, list[dict[str, Any]]], reading: str) -> None:
+    places = {pairs: place + (place >= len(NOISES)) * 0.5 for place, pairs in enumerate((*NOISES, *PRIORS))}
+    by_seed = {run["seed"]: run["untrained"][reading]["top1"] for runs in cells.values() for run in runs}
+    axis.axhline(sum(by_seed.values()) / len(by_seed), color="#9aa0a6", linestyle=":", label="untrained network")
+    for shift, (arm, (colour, mark)) in enumerate(STYLES.items()):
+        found = {
+            pairs: [run["metrics"][reading]["top1"] for run in cells.get(Cell(arm, pairs), [])] for pairs in places
+        }
+        line = [(places[p], sum(found[p]) / len(found[p])) for p in NOISES if found[p]]
+        if line:
+            axis.plot(*zip(*line, strict=True), color=colour, linewidth=1.2)
+        marks = [(places[p] + (shift - 1) * 0.08, score) for p in places for score in found[p]]
+        if marks:
+            axis.plot(*zip(*marks, strict=True), mark, color=colour, mfc="white", markersize=5, label=ARMS[arm])
+    axis.set_xticks(list(places.values()), [*(f"{p:g}" for p in NOISES), *PRIORS])
+    axis.axvline(len(NOISES) - 0.25, color="#cccccc", linewidth=0.8)
+    axis.set_xlabel("noise: how probable a pair of one coarse class only is | neighbours by", fontsize=9)
+    axis.tick_params(labelsize=9)
+    axis.grid(axis="y", alpha=0.3)
+    axis.spines[["top", "right"]].set_visible(False)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pal_plugin.evaluation.measures import Measure
     from pal_plugin.evaluation.source import Source
 
-MEASURES = ("knn", "linear", "linear_sgd", "retrieval", "finetune")
+MEASURES = ("knn", "linear", "linear_sgd", "retrieval", "finetune", "coarse", "attributes", "r2", "dci")
 
 
 def add(commands: Any) -> None:
@@ -25,7 +25,8 @@ def add(commands: Any) -> None:
         "eval",
         help="measure the representation of a checkpoint, or a prior",
         description="Fit on one split, choose on val, read another split once. An option that takes several values "
-        "(--k, --C, --lr) is chosen on val when it is given several, or by --choose.",
+        "(--k, --C, --lr) is chosen on val when it is given several, or by --choose. coarse is linear for the classes "
+        "above the labels; attributes, r2 and dci are of attributes or factors, which few data sets have.",
     )
     parser.add_argument("measures", nargs="+", choices=MEASURES, help="one or more; features are made once")
     _add_source(parser)
@@ -47,6 +48,8 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
         "--backbone", metavar="NAME", help="architecture, where the checkpoint does not say: resnet18 …"
     )
     parser.add_argument("--stem", choices=["cifar", "imagenet", "no_maxpool"], help="of a ResNet (default: by weights)")
+    embedding = "features of the backbone (default), or what the projector makes of them, at unit length"
+    parser.add_argument("--embedding", choices=["backbone", "projector"], default="backbone", help=embedding)
     parser.add_argument("--crop-size", type=int, metavar="S", help="pixels that images are shown at (default: trained)")
 
 
@@ -62,7 +65,9 @@ def _add_splits(parser: argparse.ArgumentParser) -> None:
 def _add_measures(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--choose", action="store_true", help="choose k, C and lr on val from small grids")
     parser.add_argument("--k", type=int, nargs="+", metavar="K", help="knn: neighbours that vote (default: 20)")
-    parser.add_argument("--C", type=float, nargs="+", metavar="C", help="linear: inverse penalty (default: 1)")
+    parser.add_argument(
+        "--C", type=float, nargs="+", metavar="C", help="linear, coarse, attributes: inverse penalty (default: 1)"
+    )
     rate = "linear_sgd, finetune: learning rate for a batch of 256 (default: 0.3, 0.05)"
     parser.add_argument("--lr", type=float, nargs="+", metavar="LR", help=rate)
     parser.add_argument("--epochs", type=int, metavar="E", help="linear_sgd, finetune (default: 100, 30)")
@@ -93,7 +98,11 @@ def _eval(args: argparse.Namespace) -> int:
         seed=data.get("subset_seed", 0) if args.seed is None else args.seed,
     )
     parts = load_parts(
-        data, splits, fit=any(measure.fits for measure in measures), choose=any(measure.chooses for measure in measures)
+        data,
+        splits,
+        fit=any(measure.fits for measure in measures),
+        choose=any(measure.chooses for measure in measures),
+        labelled=any(measure.reads_labels for measure in measures),
     )
     result = evaluate(source, parts, measures)
     if args.out is not None:
@@ -116,6 +125,7 @@ def _source(args: argparse.Namespace) -> tuple[Source, dict[str, Any] | None]:
         backbone=args.backbone,
         stem=args.stem,
         crop_size=args.crop_size,
+        embedding=args.embedding,
         device=_device(args.device),
         num_workers=args.workers,
     )
@@ -125,6 +135,7 @@ def _source(args: argparse.Namespace) -> tuple[Source, dict[str, Any] | None]:
 def _refuse_options_of_checkpoints(args: argparse.Namespace) -> None:
     given = {"--backbone": args.backbone, "--stem": args.stem, "--crop-size": args.crop_size}
     given["--device"] = None if args.device == "auto" else args.device
+    given["--embedding"] = None if args.embedding == "backbone" else args.embedding
     for option, value in given.items():
         if value is not None:
             raise ConfigError(
@@ -134,7 +145,7 @@ def _refuse_options_of_checkpoints(args: argparse.Namespace) -> None:
 
 
 def _measures(args: argparse.Namespace) -> list[Measure]:
-    from pal_plugin.evaluation import KNN, Finetune, Linear, LinearSGD, Retrieval
+    from pal_plugin.evaluation import DCI, KNN, R2, Attributes, Coarse, Finetune, Linear, LinearSGD, Retrieval
     from pal_plugin.evaluation.measures import KNN_GRID, LINEAR_GRID
     from pal_plugin.evaluation.retrieval import DEFAULT_KS
     from pal_plugin.evaluation.trained import FINETUNE_GRID, SGD_GRID
@@ -148,8 +159,19 @@ def _measures(args: argparse.Namespace) -> list[Measure]:
         "linear_sgd": LinearSGD(values(args.lr, SGD_GRID, 0.3), _recipe(args, 100), args.seeds),
         "finetune": Finetune(values(args.lr, FINETUNE_GRID, 0.05), _recipe(args, 30), args.seeds),
         "retrieval": Retrieval(args.recall_at or DEFAULT_KS, args.gallery, args.metric),
+        "coarse": Coarse(values(args.C, LINEAR_GRID, 1.0)),
+        "r2": R2(),
+        "dci": DCI(),
     }
+    if "attributes" in args.measures:
+        made["attributes"] = Attributes(_only(args.C))
     return [made[name] for name in dict.fromkeys(args.measures)]
+
+
+def _only(penalties: list[float] | None) -> float:
+    if penalties and len(penalties) > 1:
+        raise ConfigError("attributes chooses no C: there is one for all attributes", "Give one value of --C")
+    return penalties[0] if penalties else 1.0
 
 
 def _recipe(args: argparse.Namespace, epochs: int) -> Recipe:
@@ -192,7 +214,7 @@ def _part(part: dict[str, Any]) -> str:
 def _figures(figures: dict[str, Any]) -> str:
     words = []
     for key, value in figures.items():
-        if key == "per_class":
+        if key.startswith("per_"):
             ends = min(value.items(), key=_share), max(value.items(), key=_share)
             words += [
                 f"{word} {share:.2f} ({name})" for word, (name, share) in zip(("least", "most"), ends, strict=True)

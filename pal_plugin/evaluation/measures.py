@@ -43,6 +43,10 @@ class Measure(Protocol):
     def trains(self) -> bool:
         """Whether it shows the network augmented images."""
 
+    @property
+    def reads_labels(self) -> bool:
+        """Whether it is of the images' labels, and so of labelled images alone."""
+
     def run(self, source: Source, parts: Parts) -> Results:
         """Return the figures, JSON only; accuracies in percent."""
 
@@ -61,6 +65,7 @@ class KNN:
     name: ClassVar[str] = "knn"
     fits: ClassVar[bool] = True
     trains: ClassVar[bool] = False
+    reads_labels: ClassVar[bool] = True
 
     @property
     def chooses(self) -> bool:
@@ -96,6 +101,7 @@ class Linear:
     name: ClassVar[str] = "linear"
     fits: ClassVar[bool] = True
     trains: ClassVar[bool] = False
+    reads_labels: ClassVar[bool] = True
 
     @property
     def chooses(self) -> bool:
@@ -120,6 +126,30 @@ class Linear:
 
 
 @dataclass(frozen=True)
+class Coarse:
+    """`Linear` for the classes above the labels, such as superclasses of species; images without one are left out.
+
+    Attributes:
+        inverse_penalties: scikit-learn's `C`; several are chosen from.
+    """
+
+    inverse_penalties: Sequence[float] = (1.0,)
+    name: ClassVar[str] = "coarse"
+    fits: ClassVar[bool] = True
+    trains: ClassVar[bool] = False
+    reads_labels: ClassVar[bool] = False
+
+    @property
+    def chooses(self) -> bool:
+        """Whether there is more than one penalty."""
+        return len(self.inverse_penalties) > 1
+
+    def run(self, source: Source, parts: Parts) -> Results:
+        """Return the figures of `Linear`; a data set without such classes is a DataError."""
+        return Linear(self.inverse_penalties).run(source, parts.above())
+
+
+@dataclass(frozen=True)
 class Retrieval:
     """Recall at k.
 
@@ -138,6 +168,7 @@ class Retrieval:
     name: ClassVar[str] = "retrieval"
     chooses: ClassVar[bool] = False
     trains: ClassVar[bool] = False
+    reads_labels: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.gallery not in GALLERIES:

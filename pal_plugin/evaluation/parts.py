@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,10 +22,10 @@ CHOICE_SHARE = 0.1
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Labelled images.
+    """Images, all labelled where a measure reads labels.
 
     Attributes:
-        images: all with labels.
+        images: of the part.
         left_out: how many images of the split have no label and are not among them.
         parent: the part that these are rows of, so that features are made once.
         rows: which rows.
@@ -39,9 +40,27 @@ class Part:
         """Return the rows `rows` as a part of this one."""
         return Part(self.images.take(rows, split), parent=self, rows=rows)
 
+    def above(self) -> Part:
+        """Return the images that have a class above their own as a part of this one, labelled by it.
+
+        Raises:
+            DataError: the data set has no such classes, or none of the images has one.
+        """
+        labels, names = self.images.known_coarse_labels, self.images.coarse_names
+        rows = np.flatnonzero(labels >= 0)
+        if not len(rows):
+            raise DataError(
+                f"None of the images of {self.images.name}/{self.images.split} has a class above its own",
+                "Evaluate on images that have",
+            )
+        part = self.take(rows)
+        relabelled = dataclasses.replace(part.images, labels=labels[rows], class_names=names)
+        return dataclasses.replace(part, images=relabelled)
+
     def describe(self) -> dict[str, Any]:
         """Return the manifest reference, `"unlabelled_left_out"`, and how many images each class has."""
-        counts = np.bincount(self.images.labels, minlength=self.images.num_classes)
+        labels = self.images.labels
+        counts = np.bincount(labels[labels >= 0], minlength=self.images.num_classes)
         classes = {name: int(count) for name, count in zip(self.images.class_names, counts, strict=True)}
         return {**self.images.manifest.reference(), "unlabelled_left_out": self.left_out, "classes": classes}
 
@@ -67,6 +86,11 @@ class Parts:
     read: Part
     fit: Part | None = None
     choice: Choice | None = None
+
+    def above(self) -> Parts:
+        """Return the same images, labelled by the classes above their own; see `Part.above`."""
+        choice = self.choice and Choice(self.choice.fit.above(), self.choice.val.above())
+        return Parts(self.read.above(), self.fit and self.fit.above(), choice)
 
     def describe(self) -> dict[str, Any]:
         """Return the description of every part, by its role."""
@@ -106,7 +130,9 @@ class Splits:
             )
 
 
-def load_parts(data: Mapping[str, Any], splits: Splits, *, fit: bool = True, choose: bool = False) -> Parts:
+def load_parts(
+    data: Mapping[str, Any], splits: Splits, *, fit: bool = True, choose: bool = False, labelled: bool = True
+) -> Parts:
     """Load what an evaluation needs.
 
     What is chosen is chosen on the val split. Where there is none (and `data.val_fraction` makes none), a stratified
@@ -118,6 +144,7 @@ def load_parts(data: Mapping[str, Any], splits: Splits, *, fit: bool = True, cho
         splits: which splits.
         fit: whether anything is fitted.
         choose: whether anything is chosen.
+        labelled: whether images without a label are left out; if not, `splits` counts all images as labelled.
 
     Raises:
         ConfigError: no such data set or split, or one split to fit on and to read.
@@ -127,14 +154,14 @@ def load_parts(data: Mapping[str, Any], splits: Splits, *, fit: bool = True, cho
     for split in (splits.fit, splits.read) if fit else (splits.read,):
         if split not in available:
             raise ConfigError(f"{data['dataset']} has no split {split!r}", _other_splits(split, available))
-    read = _load(data, splits.read, splits.read_subset, 1.0, splits.seed)
+    read = _load(data, splits.read, splits.read_subset, 1.0, splits.seed, labelled)
     if not fit:
         return Parts(read)
     if splits.fit == splits.read:
         raise ConfigError(
             f"The split {splits.read!r} is both fitted on and read", "Choose two different splits: --fit and --read"
         )
-    fitted = _load(data, splits.fit, splits.fit_subset, splits.label_fraction, splits.seed)
+    fitted = _load(data, splits.fit, splits.fit_subset, splits.label_fraction, splits.seed, labelled)
     _same_classes(fitted, read)
     if not choose:
         return Parts(read, fitted)
@@ -142,15 +169,27 @@ def load_parts(data: Mapping[str, Any], splits: Splits, *, fit: bool = True, cho
         print("pal eval: val is both chosen on and read: the figures favour what is chosen", file=sys.stderr)
         return Parts(read, fitted, Choice(fitted, read))
     if "val" in available and splits.fit != "val":
-        val = _load(data, "val", None, 1.0, splits.seed)
+        val = _load(data, "val", None, 1.0, splits.seed, labelled)
         _same_classes(fitted, val)
         return Parts(read, fitted, Choice(fitted, val))
     return Parts(read, fitted, _held_out(fitted, splits.seed))
 
 
-def _load(data: Mapping[str, Any], split: str, subset: int | None, fraction: float, seed: int) -> Part:
+def _load(data: Mapping[str, Any], split: str, subset: int | None, fraction: float, seed: int, labelled: bool) -> Part:
     given = {**data, "subset": None} if subset is not None else data
     dataset = dataset_from_config(given, split)
+    left_out = 0
+    if labelled:
+        dataset, left_out = _labelled(dataset, data)
+    if subset is not None:
+        dataset = dataset.subset(subset, seed)
+    if fraction < 1:
+        dataset = dataset.subset(max(1, round(fraction * len(dataset))), seed)
+    return Part(dataset, left_out)
+
+
+def _labelled(dataset: ImageDataset, data: Mapping[str, Any]) -> tuple[ImageDataset, int]:
+    """Return the images that have a label, and how many have none."""
     labelled = np.flatnonzero(dataset.labels >= 0)
     left_out = len(dataset) - len(labelled)
     where = f"{dataset.name}/{dataset.split}"
@@ -166,11 +205,7 @@ def _load(data: Mapping[str, Any], split: str, subset: int | None, fraction: flo
     if left_out:
         dataset = dataset.take(labelled)
         print(f"pal eval: {left_out} images of {where} have no label and are left out", file=sys.stderr)
-    if subset is not None:
-        dataset = dataset.subset(subset, seed)
-    if fraction < 1:
-        dataset = dataset.subset(max(1, round(fraction * len(dataset))), seed)
-    return Part(dataset, left_out)
+    return dataset, left_out
 
 
 def _held_out(part: Part, seed: int) -> Choice:

@@ -1,4 +1,4 @@
-"""What is evaluated: the backbone of a checkpoint, or a prior as it is."""
+"""What is evaluated: the backbone of a checkpoint, with or without its projector, or a prior as it is."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from pal_plugin.errors import ConfigError
 from pal_plugin.evaluation.features import encode
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
     from pal_plugin.data import ImageDataset
     from pal_plugin.priors import Fittable, Prior
+
+
+EMBEDDINGS = ("backbone", "projector")
 
 
 class Source:
@@ -120,6 +124,7 @@ def from_checkpoint(
     backbone: str | None = None,
     stem: str | None = None,
     crop_size: int | None = None,
+    embedding: str = "backbone",
     device: str = "cpu",
     precision: str = "auto",
     num_workers: int = 0,
@@ -127,26 +132,59 @@ def from_checkpoint(
     """Return a checkpoint's backbone as a source, and what is known of the config it was trained with.
 
     Args:
-        path: a file that `pal train` or plain solo-learn wrote.
+        path: a file that `pal train` or, for the backbone, plain solo-learn wrote.
         backbone: see `pal_plugin.host.load_backbone`.
         stem: likewise.
         crop_size: side in pixels that images are shown at; by the checkpoint if None, else the images' own.
+        embedding: `"backbone"`, or `"projector"`: what the method's projector makes of the backbone's features, scaled
+            to unit length.
         device: see `encode`.
         precision: likewise.
         num_workers: likewise.
 
     Raises:
-        CheckpointError, ConfigError: see `pal_plugin.host.load_backbone`.
+        CheckpointError, ConfigError: see `pal_plugin.host.load_backbone` and `pal_plugin.methods.load_method`; or the
+            method has no projector.
     """
     from omegaconf import OmegaConf
 
     from pal_plugin.host import load_backbone  # heavy: imports solo-learn and Lightning
 
-    network, cfg = load_backbone(path, backbone=backbone, stem=stem)
+    if embedding not in EMBEDDINGS:
+        raise ConfigError(f"There is no embedding {embedding!r}", f"Choose one of {', '.join(EMBEDDINGS)}")
+    if embedding == "projector":
+        network, cfg = _projected(path, {"--backbone": backbone, "--stem": stem})
+    else:
+        network, cfg = load_backbone(path, backbone=backbone, stem=stem)
     shown = crop_size or OmegaConf.select(cfg, "augmentations[0].crop_size")
     place = Place(device, precision, shown, num_workers)
-    described = {"checkpoint": str(path), "backbone": cfg.backbone.name, "crop_size": shown}
+    described = {"checkpoint": str(path), "backbone": cfg.backbone.name, "embedding": embedding, "crop_size": shown}
     return Network(network, place, described), cfg
+
+
+class UnitLength(nn.Module):
+    """Scales every row (B, D) to unit length, in float32."""
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Return (B, D) float32."""
+        return F.normalize(rows.float(), dim=1)
+
+
+def _projected(path: str | PathLike[str], given: dict[str, str | None]) -> tuple[nn.Module, DictConfig]:
+    """Return backbone and projector of a checkpoint's method, and its config."""
+    from pal_plugin.methods import load_method
+
+    said = [option for option, value in given.items() if value is not None]
+    if said:
+        raise ConfigError(
+            f"{said[0]} is for checkpoints that do not say what they hold, and of those no projector is known",
+            f"Leave {said[0]} out, or take the backbone: --embedding backbone",
+        )
+    method, cfg = load_method(path)
+    projector = getattr(method, "projector", None)
+    if not isinstance(projector, nn.Module):
+        raise ConfigError(f"{cfg.method} has no projector", "Take the backbone: --embedding backbone")
+    return nn.Sequential(method.backbone, projector, UnitLength()), cfg
 
 
 def from_prior(spec: str, *, num_workers: int = 0) -> Probed:

@@ -38,6 +38,7 @@ class _Trained:
     name: ClassVar[str]
     fits: ClassVar[bool] = True
     trains: ClassVar[bool] = True
+    reads_labels: ClassVar[bool] = True
 
     @property
     def chooses(self) -> bool:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
 from pal_plugin import __version__
-from pal_plugin.commands import data, embed, evaluate, graph, oracle
+from pal_plugin.commands import data, embed, evaluate, graph, oracle, traverse
 from pal_plugin.commands.options import add_json
 from pal_plugin.errors import PalError
 
@@ -168,6 +168,7 @@ def _parser() -> argparse.ArgumentParser:
     embed.add(commands)
     graph.add(commands)
     evaluate.add(commands)
+    traverse.add(commands)
     oracle.add(commands)
     return parser
 

@@ -1,4 +1,4 @@
-"""What AdaSSL's latent r does, in images: r moved along its dimensions or drawn, and what the edit then comes closest to.
+"""What AdaSSL's latent r does, in images: r is moved along its dimensions, or drawn, and the nearest image retrieved.
 
 Images are shown as in validation, and embedded as the method's loss does: contexts by the network that learns, what
 they are compared with by the teacher where there is one. An image is never retrieved for itself, as in training.
@@ -121,7 +121,8 @@ def walk_latent(
         ConfigError: another variant, or numbers that leave nothing to show.
         DataError, DeviceError, FeatureError: see `encode`.
     """
-    _check(method, len(dataset), shown, dimensions, len(deviations), samples)
+    check_latent(method)
+    _check(len(dataset), shown, dimensions, len(deviations), samples)
     options: dict[str, Any] = {"crop_size": crop_size, "device": device, "num_workers": num_workers}
     options["precision"] = "float32"
     contexts, targets = method.embedding_networks()
@@ -151,7 +152,7 @@ def walk_latent(
 
 
 def nearest(method: Any, edited: Tensor, bank: Tensor, anchors: Sequence[int]) -> Rows:
-    """Return the number of the image (S, B) that every edited embedding (S, B, D) is closest to, its anchor left out."""
+    """Return (S, B): the image that every edited embedding (S, B, D) is closest to, its anchor left out."""
     found = [retrieve(method.predicted(step)[None], bank, 2).rows.cpu().numpy() for step in edited]
     own = np.asarray(anchors)[: edited.shape[1]]
     picked = [np.where(rows[:, 0] == own, rows[:, 1], rows[:, 0]) for rows in found]
@@ -171,7 +172,12 @@ def place_of(method: Any, edited: Tensor, bank: Tensor, anchors: Sequence[int], 
     return places
 
 
-def _check(method: Any, size: int, shown: int, dimensions: int, steps: int, samples: int) -> None:
+def check_latent(method: Any) -> None:
+    """Check that a method has an r that can be moved and drawn.
+
+    Raises:
+        ConfigError: it has none, or one without a prior.
+    """
     adassl = getattr(method, "adassl", None)
     if adassl is None:
         raise ConfigError(f"{method.cfg.method} has no latent r to move", "Name a checkpoint of an adassl_*")
@@ -180,6 +186,9 @@ def _check(method: Any, size: int, shown: int, dimensions: int, steps: int, samp
             f"Variant {adassl.variant} has no prior to move r along or to draw it from",
             "Name a checkpoint of an adassl_* that was trained with method_kwargs.variant=v",
         )
+
+
+def _check(size: int, shown: int, dimensions: int, steps: int, samples: int) -> None:
     least = {"anchors": shown, "dimensions": dimensions, "steps": steps}
     for name, value in least.items():
         if value < 1:

@@ -31,7 +31,7 @@ from pal_plugin.callbacks import (
 )
 from pal_plugin.data import ImageDataset, dataset_from_config
 from pal_plugin.datamodule import PairData, labelled, validation_images
-from pal_plugin.errors import ConfigError, DeviceError, GraphError
+from pal_plugin.errors import ConfigError, DeviceError, GraphError, LossError
 from pal_plugin.graphs import make_graph, refresh_interval
 from pal_plugin.host import host_info, load_checkpoint, needs_pair_batch, parse_cfg
 from pal_plugin.host.config import plain
@@ -86,6 +86,10 @@ def train(cfg: DictConfig) -> dict[str, Any]:
         _say(doubt)
     try:
         trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
+    except LossError:
+        if (folder / LAST).exists():
+            _say(f"the last good checkpoint is {folder / LAST}; resume=auto goes on from it with the config as it was")
+        raise
     except SystemExit as stop:  # what Lightning makes of Ctrl-C
         if (folder / LAST).exists():
             print(f"pal train: to go on, add run_dir={folder} resume=auto", file=sys.stderr)

@@ -23,7 +23,7 @@ from pal_plugin.host.projections import project, project_by_teacher
 from pal_plugin.losses import AdaSSL, BetaSchedule
 from pal_plugin.losses.adassl import Edited, loss_by_source
 from pal_plugin.losses.adassl.monitor import evaluating
-from pal_plugin.methods.adassl_settings import AdaSSLSettings, read_settings
+from pal_plugin.methods.adassl_settings import AdaSSLSettings, check_batches, read_settings
 
 POSTERIOR = ("v", "s")  # variants that have one
 MONITOR_EVERY = 10  # steps, as often as `pal train` has its loggers write; and at the first batch of every epoch
@@ -84,14 +84,9 @@ class AdaptiveLatent(nn.Module):
         """Return the settings in `cfg.method_kwargs`.
 
         Raises:
-            ConfigError: see `read_settings`; or the augmentations make small crops.
+            ConfigError: see `read_settings` and `check_batches`.
         """
-        sizes = {augmentation.crop_size for augmentation in cfg.augmentations}
-        if len(sizes) > 1:
-            raise ConfigError(
-                f"{cfg.method} compares two views of one size, and the augmentations make small crops",
-                "Give all augmentations one crop_size",
-            )
+        check_batches(cfg)
         return read_settings(cfg, contrastive=cls.contrastive)
 
     @classmethod
@@ -206,8 +201,8 @@ class AdaptiveLatent(nn.Module):
         if bad:
             raise LossError(
                 f"After step {self.global_step}, {len(bad)} of the networks' tensors are not finite, {bad[0]} first",
-                "The last checkpoint is kept as it was: lower the learning rate, or warm β up for longer, and go on "
-                "from it",
+                "The last checkpoint is kept as it was; lower the learning rate, clip the gradient, or warm β up for "
+                "longer",
             )
 
     def _pairs_of(self, batch: Sequence[Any]) -> tuple[PairBatch, list[Tensor]]:

@@ -55,7 +55,8 @@ def read_settings(cfg: DictConfig, *, contrastive: bool) -> AdaSSLSettings:
         contrastive: whether the host's loss is AdaSSL's own contrastive one, with λ and a clamp.
 
     Raises:
-        ConfigError: a value that cannot be, a setting that the host's loss does not have, or supervision by labels.
+        ConfigError: a value that cannot be, a setting that the host's loss does not have, supervision by labels, or the
+            editor add and an r of another size than the embeddings'.
     """
     kwargs = OmegaConf.to_container(cfg.method_kwargs, resolve=True)
     assert isinstance(kwargs, dict)
@@ -81,7 +82,44 @@ def read_settings(cfg: DictConfig, *, contrastive: bool) -> AdaSSLSettings:
             f"{settings.reg_beta:g} there is none to change",
             "Set reg_kl_target=null, or variant v or s and reg_beta above 0",
         )
+    _check_additive(cfg, settings)
     return settings
+
+
+def check_batches(cfg: DictConfig) -> None:
+    """Check that batches will be of pairs, two views each, and of more than one.
+
+    Raises:
+        ConfigError: they will not; it says what to set.
+    """
+    crops = [(augmentation.crop_size, augmentation.num_crops) for augmentation in cfg.augmentations]
+    if len({size for size, _ in crops}) > 1:
+        raise ConfigError(
+            f"{cfg.method} compares two views of one size, and the augmentations make small crops",
+            "Set augmentation=strong_simclr or another without them, or give all augmentations one crop_size",
+        )
+    views = sum(number for _, number in crops)
+    if views != 2:
+        raise ConfigError(
+            f"{cfg.method} compares two views, one of each image of a pair, and the augmentations make {views}",
+            "Let augmentations.*.num_crops add up to 2, as augmentation=strong_simclr does",
+        )
+    if cfg.optimizer.batch_size < 2:
+        raise ConfigError(
+            f"optimizer.batch_size is {cfg.optimizer.batch_size}: one pair on a device has no other to compare it "
+            f"with, and {cfg.method}'s networks no statistics of a batch",
+            "Set optimizer.batch_size to 2 or more; a larger batch in steps is accumulate_grad_batches",
+        )
+
+
+def _check_additive(cfg: DictConfig, settings: AdaSSLSettings) -> None:
+    size = cfg.method_kwargs.get("proj_output_dim")
+    if settings.editor == "add" and settings.variant != "vanilla" and size != settings.latent_dim:
+        raise ConfigError(
+            f"method_kwargs.editor=add takes an r of the embeddings' size {size}, and latent_dim is "
+            f"{settings.latent_dim}",
+            f"Set method_kwargs.latent_dim={size}, or method_kwargs.editor=mlp or linear",
+        )
 
 
 def _number(value: Any) -> bool:

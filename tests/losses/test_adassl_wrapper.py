@@ -225,6 +225,37 @@ def test_a_latent_that_is_used_and_one_that_is_not() -> None:
     assert unused["posterior"] == unused["prior"] == unused["shuffled"]
 
 
+def test_a_latent_that_has_collapsed_onto_the_prior() -> None:
+    """Its KL is zero, and prior and posterior cost the same; another pair's r does harm all the same."""
+    module = AdaSSL(DIM, "v", DIM, editor="add", latent_hidden_dims=()).double()
+    prior, posterior = module.latent.prior_net[0], module.latent.posterior_net[0]
+    with torch.no_grad():
+        posterior.weight.zero_()
+        posterior.weight[:, :DIM] = prior.weight  # it does not look at the target
+        for net in (prior, posterior):
+            net.weight[DIM:] = 0
+            net.bias[DIM:] = -30  # nearly a point
+        x, y = rows(seed=0), rows(seed=1)
+        to_x, to_y = y + module.latent.prior(y).mean, x + module.latent.prior(x).mean
+    assert module(x, y, x, y).penalty == 0
+
+    def loss(edited_x: Tensor, edited_y: Tensor) -> Tensor:
+        return (edited_x - to_x).square().sum() + (edited_y - to_y).square().sum()
+
+    by_source = loss_by_source(module, x, y, x, y, loss)
+    assert by_source["posterior"] < 0.02
+    assert by_source["prior"] < 0.02
+    assert by_source["shuffled"] > 1
+
+
+def test_no_more_than_five_dimensions_are_named() -> None:
+    module = AdaSSL(DIM, "v", 40, **SMALL)
+    nn.init.constant_(module.latent.prior_net[-1].bias, torch.nan)
+    x = rows(dtype=torch.float32)
+    with pytest.raises(LossError, match=r"dimension 0: nan, 1: nan, .*4: nan and 35 more of 40\. Lower"):
+        module(x, x, x, x)
+
+
 def test_looking_changes_nothing() -> None:
     module, (x, y), seen = built("v"), pair(), seen_by("v")
     module.editor.eval()  # a part that its user keeps so

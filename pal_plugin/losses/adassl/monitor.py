@@ -1,4 +1,10 @@
-"""What shows whether r is used, has collapsed, or carries everything: numbers without gradients."""
+"""What shows whether r is used, has collapsed, or carries everything: numbers without gradients.
+
+How to read them of a Gaussian latent: r has collapsed where `kl` is near 0, `active_dims` is 0, and the loss by the
+prior is that by the posterior, which then tell the same. The loss by the posterior below that by the prior, at a KL
+above 0, is what r tells of the target that the context cannot. The shuffled loss alone does not tell the two apart: the
+prior depends on the context, so that another pair's r does harm in either case.
+"""
 
 from __future__ import annotations
 
@@ -46,9 +52,14 @@ def loss_by_source(
 ) -> dict[str, Tensor]:
     """Return the loss with r from several sources: `posterior`, `prior` (where there is one) and `shuffled`.
 
-    `shuffled` is the posterior's r of the next pair of the batch. A latent that is used has a much smaller loss by the
-    posterior than shuffled; one that has collapsed has the same. The networks are in evaluation mode meanwhile, so that
-    BatchNorm counts nothing, and the draws leave PyTorch's own generators alone.
+    `shuffled` is the posterior's r of the next pair of the batch. Where it costs no more than the pair's own, the
+    editor does not read r. Where it costs more, the editor does, but that says nothing of the target yet: an r that has
+    collapsed onto the prior still goes with its own context, and harms another. What r tells of the target is the
+    difference between `prior` and `posterior`; without a prior (variants s and gt) `shuffled` and the penalty have to
+    do.
+
+    The networks are in evaluation mode meanwhile, so that BatchNorm counts nothing, and the draws leave PyTorch's own
+    generators alone.
 
     Args:
         module: what edits.

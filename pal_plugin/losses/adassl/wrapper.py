@@ -17,6 +17,8 @@ from pal_plugin.losses.adassl.networks import check_rows
 # the editor that a variant has unless another is asked for
 VARIANTS = {"v": "mlp", "s": "sparse", "gt": "mlp", "vanilla": "identity"}
 
+MOST_NAMED = 5  # dimensions, in an error
+
 
 class Edited(NamedTuple):
     """What AdaSSL makes of a batch of pairs (x, y).
@@ -125,7 +127,8 @@ def _check_finite(per_dimension: Tensor) -> None:
     finite = per_dimension.isfinite()
     if not finite.all():
         bad = [f"{j}: {per_dimension[j].item()}" for j in (~finite).nonzero().flatten().tolist()]
+        others = f" and {len(bad) - MOST_NAMED} more of {len(finite)}" if len(bad) > MOST_NAMED else ""
         raise LossError(
-            f"The penalty of the latent r is not finite in dimension {', '.join(bad)}",
-            "Lower the learning rate, clip gradients, or warm β up for longer; go on from a checkpoint before it",
+            f"The penalty of the latent r is not finite in dimension {', '.join(bad[:MOST_NAMED])}{others}",
+            "Lower the learning rate, clip the gradient, or warm β up for longer",
         )

@@ -27,7 +27,7 @@ def minority_f1(truth: Bits, guess: Bits) -> float:
     """
     rarer = int(2 * truth.sum() < len(truth))
     right = int(((guess == rarer) & (truth == rarer)).sum())
-    return 2 * right / int((guess == rarer).sum() + (truth == rarer).sum())
+    return 2 * right / max(1, int((guess == rarer).sum() + (truth == rarer).sum()))
 
 
 def attribute_probes(

@@ -65,11 +65,9 @@ def test_a_rotation_tells_as_much_and_is_not_disentangled(factors):
 def test_a_factor_in_two_dimensions_is_disentangled_and_not_complete():
     rng = np.random.default_rng(3)
     factors = rng.normal(size=(900, 2))
-    signs = rng.choice([-1, 1], size=(900, 1))
-    split = np.where(
-        signs > 0, np.column_stack([factors[:, :1], 0 * signs]), np.column_stack([0 * signs, factors[:, :1]])
-    )
-    features = np.column_stack([split, factors[:, 1:], 5 * np.ones(900)])  # the last keeps lengths nearly equal
+    here = rng.integers(0, 2, 900)
+    parts = (factors[:, 0] * here, factors[:, 0] * (1 - here), factors[:, 1])
+    features = np.column_stack([*parts, np.full(900, 5.0)])  # the last keeps lengths nearly equal
     found = dci(features[:600], factors[:600], features[600:], factors[600:])
     assert found["disentanglement"] > 0.9
     assert found["completeness"] < 0.85

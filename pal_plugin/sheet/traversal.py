@@ -16,11 +16,12 @@ _MARGIN = 5.0  # points, as all lengths here
 _GAP = 2.5
 _HEAD = 12.0
 _NAME = 46.0  # of a dimension
-_LEAD_GAP = 12.0
-_BLOCK_GAP = 12.0
+_LEAD_GAP = 16.0
+_BLOCK_GAP = 9.0
 _CAPTION = 9.5
 _SMALL = 6.0
-_LEAST_LINES = 2  # anchor and partner below one another
+_LEAD = 2 * TILE + _CAPTION + _GAP + 4 + 3 * LEADING * _SMALL  # the anchor, and its partner below it
+_PLACES = "Below a partner: its place among the images, the edit being that by the mean r of posterior or prior"
 
 
 def write_traversal(path: str | os.PathLike[str], dataset: ImageDataset, traversal: Traversal, note: str) -> Path:
@@ -47,16 +48,16 @@ def draw_walks(dataset: ImageDataset, traversal: Traversal, note: str) -> Canvas
     side = tile_side(longest_side([sample.image for sample in images.values()]))
     columns = max(len(traversal.deviations), max(len(walk.drawn) for walk in walks))
     width = 2 * _MARGIN + TILE + _LEAD_GAP + _NAME + columns * (TILE + _GAP)
-    lines = max(_LEAST_LINES, len(traversal.dimensions) + bool(len(walks[0].drawn)))
-    pitch = lines * (TILE + _GAP) + 2 * _CAPTION + _BLOCK_GAP
-    text = wrapped(f"{traversal.finding()}. {note}", width - 2 * _MARGIN, _SMALL, side)
+    lines = len(traversal.dimensions) + bool(len(walks[0].drawn))
+    pitch = max(lines * (TILE + _GAP) - _GAP, _LEAD) + 2 * _BLOCK_GAP
+    text = wrapped(f"{traversal.finding()}. {_PLACES}. {note}", width - 2 * _MARGIN, _SMALL, side)
     foot = _MARGIN + _HEAD + len(walks) * pitch
     canvas = Canvas(width, foot + LEADING * _SMALL * len(text) + _MARGIN, side)
     _head(canvas, traversal)
     for number, walk in enumerate(walks):
         top = _MARGIN + _HEAD + number * pitch
         if number:
-            canvas.line((_MARGIN, top - _BLOCK_GAP / 2), (width - _MARGIN, top - _BLOCK_GAP / 2), colour=LINE)
+            canvas.line((_MARGIN, top - _BLOCK_GAP), (width - _MARGIN, top - _BLOCK_GAP), colour=LINE)
         _lead(canvas, walk, images, len(dataset), top)
         _lines(canvas, walk, traversal, images, top)
     canvas.paragraph(_MARGIN, foot, text, size=_SMALL)
@@ -66,7 +67,7 @@ def draw_walks(dataset: ImageDataset, traversal: Traversal, note: str) -> Canvas
 def _head(canvas: Canvas, traversal: Traversal) -> None:
     canvas.text(_MARGIN + TILE / 2, _MARGIN, "anchor", colour=FAINT)
     for place, deviation in enumerate(traversal.deviations):
-        words = f"{deviation:+.3g} σ" if deviation else "mean"
+        words = f"{deviation:+.3g} σ".replace("-", "−") if deviation else "mean"
         canvas.text(_column(place) + TILE / 2, _MARGIN, words, colour=FAINT)
 
 
@@ -78,10 +79,10 @@ def _lead(canvas: Canvas, walk: Walk, images: dict[int, Sample], size: int, top:
     canvas.text(middle, top + TILE + 2, anchor.caption, bold=True, size=_SMALL, room=TILE + _LEAD_GAP)
     below = top + TILE + _CAPTION + _GAP
     canvas.tile(_MARGIN, below, partner.image, RIGHT)
-    words = (f"partner {partner.caption}", f"{walk.place_posterior:,}. by q, {walk.place_prior:,}. by p")
+    words = (f"partner {partner.caption}", f"posterior: {walk.place_posterior:,}", f"prior: {walk.place_prior:,}")
     for line, text in enumerate(words):
         y = below + TILE + 3 + line * LEADING * _SMALL
-        canvas.text(_MARGIN, y, text, colour=RIGHT, size=_SMALL, anchor="la", room=TILE + _LEAD_GAP + _NAME - 4)
+        canvas.text(_MARGIN, y, text, colour=RIGHT, size=_SMALL, anchor="la", room=TILE + _LEAD_GAP)
 
 
 def _lines(canvas: Canvas, walk: Walk, traversal: Traversal, images: dict[int, Sample], top: float) -> None:

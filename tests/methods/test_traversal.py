@@ -136,9 +136,10 @@ def test_a_whole_method_is_read_back(checkpoint: Callable[..., Path], tmp_path: 
     assert not any(part.training for part in method.modules())
     state = method.state_dict()
     assert all(torch.equal(value, state[key]) for key, value in saved["state_dict"].items())
+    wider = saved["config"]["method_kwargs"] | {"latent_dim": 5}
     for change, said in (
         ({"config": None}, "does not say what it was trained with"),
-        ({"config": saved["config"] | {"method": "adassl_simclr"}}, "holds other networks than adassl_simclr"),
+        ({"config": saved["config"] | {"method_kwargs": wider}}, "holds other networks than adassl_byol"),
         ({"state_dict": {"backbone.fc": torch.zeros(1)}}, "backbone.fc does not fit"),
     ):
         spoilt = {key: value for key, value in (saved | change).items() if value is not None}

@@ -224,5 +224,8 @@ def make_scheduler(
 def _split_decay(group: dict[str, Any]) -> ParamGroups:
     decay = [parameter for parameter in group["params"] if parameter.ndim > 1]
     plain = [parameter for parameter in group["params"] if parameter.ndim <= 1]
-    parts = [{**group, "params": decay}, {**group, "params": plain, "weight_decay": 0.0}]
+    undecayed = {**group, "params": plain, "weight_decay": 0.0}
+    if "name" in group:
+        undecayed["name"] = f"{group['name']}_no_decay"  # Lightning wants every group to have a name of its own
+    parts = [{**group, "params": decay}, undecayed]
     return [part for part in parts if part["params"]]

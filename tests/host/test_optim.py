@@ -113,6 +113,7 @@ def test_groups() -> None:
     common = {"lr": 0.1, "weight_decay": 0.5}
     optimizer, constant = make_optimizer("sgd", groups, exclude_bias_n_norm_wd=True, **common)
     assert [group["weight_decay"] for group in optimizer.param_groups] == [0.5, 0.0]
+    assert [group["name"] for group in optimizer.param_groups] == ["a", "a_no_decay"]  # Lightning wants them to differ
     assert constant == [0, 1]
 
 

@@ -36,6 +36,7 @@ from pal_plugin.graphs import make_graph, refresh_interval
 from pal_plugin.host import host_info, load_checkpoint, needs_pair_batch, parse_cfg
 from pal_plugin.host.config import plain
 from pal_plugin.io import write_json, write_torch
+from pal_plugin.length import with_length
 from pal_plugin.methods import find_method
 from pal_plugin.precision import fast_bfloat16
 from pal_plugin.relations import check_method, describe, doubts, figures, share_of_batches
@@ -67,7 +68,7 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     check_method(find_method(cfg.method), cfg)  # before anything is fetched, embedded or written
     every = refresh_interval(cfg.graph)
     dataset = dataset_from_config(cfg.data, "train")
-    cfg = with_classes(cfg, dataset)
+    cfg = with_length(with_classes(cfg, dataset), dataset)
     module = build(cfg)
     folder = run_folder(cfg)
     data = _data(cfg, dataset, module)
@@ -155,6 +156,7 @@ def make_trainer(
         precision=_precision(cfg),
         sync_batchnorm=cfg.sync_batchnorm,
         max_epochs=cfg.max_epochs,
+        max_steps=-1 if cfg.max_steps is None else cfg.max_steps,
         accumulate_grad_batches=cfg.accumulate_grad_batches,
         gradient_clip_val=cfg.get("gradient_clip_val"),
         limit_train_batches=cfg.limit_train_batches,

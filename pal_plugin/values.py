@@ -12,6 +12,7 @@ from pal_plugin.registry import near_matches
 WHOLE = {
     "seed": 0,
     "max_epochs": 1,
+    "max_steps": 1,
     "accumulate_grad_batches": 1,
     "num_nodes": 1,
     "optimizer.batch_size": 1,

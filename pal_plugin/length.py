@@ -1,0 +1,30 @@
+"""How long a run is where its config says it in steps."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+from omegaconf import DictConfig
+
+from pal_plugin.data import ImageDataset
+
+
+def with_length(cfg: DictConfig, dataset: ImageDataset) -> DictConfig:
+    """Return `cfg` with `max_epochs` lowered to what `max_steps` takes at most: schedules end with the run.
+
+    Args:
+        cfg: a composed config.
+        dataset: the training images.
+    """
+    if cfg.max_steps is None:
+        return cfg
+    devices = cfg.devices if isinstance(cfg.devices, int) else len(cfg.devices)
+    batches = len(dataset) // (cfg.optimizer.batch_size * devices * cfg.num_nodes)
+    limit = cfg.limit_train_batches
+    if limit is not None:
+        batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
+    steps = math.ceil(batches / cfg.accumulate_grad_batches)
+    cfg = copy.deepcopy(cfg)
+    cfg.max_epochs = min(cfg.max_epochs, math.ceil(cfg.max_steps / max(steps, 1)))
+    return cfg

@@ -88,7 +88,7 @@ def _lead(canvas: Canvas, walk: Walk, images: dict[int, Sample], size: int, top:
 def _lines(canvas: Canvas, walk: Walk, traversal: Traversal, images: dict[int, Sample], top: float) -> None:
     right = _MARGIN + TILE + _LEAD_GAP + _NAME - 4
     kinds: list[tuple[str, str, Sequence[int]]] = [
-        (f"r{dimension + 1}", f"{traversal.kl[dimension]:.2f} nats", row.tolist())
+        (f"dim {dimension}", f"{traversal.kl[dimension]:.2f} nats", row.tolist())
         for dimension, row in zip(traversal.dimensions, walk.along, strict=True)
     ]
     if len(walk.drawn):

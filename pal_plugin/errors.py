@@ -53,6 +53,10 @@ class GraphError(PalError):
     """A similarity graph that is malformed, out of range or empty where edges are needed."""
 
 
+class SelectionError(PalError):
+    """A selection that cannot be made: budget, indices or labels out of range; or picks that cannot be read."""
+
+
 class OracleError(PalError):
     """A question that cannot be asked, or an answer that does not fit it."""
 

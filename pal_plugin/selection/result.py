@@ -1,0 +1,168 @@
+"""An order of samples to label, with the radius at each prefix, and its file."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pal_plugin.arrays import read_json
+from pal_plugin.data.manifest import Manifest, check_reference
+from pal_plugin.errors import ManifestError, SelectionError
+from pal_plugin.graph.space import Doubles, Longs
+from pal_plugin.io import atomic_path, write_json
+
+FORMAT = 1
+MADE_BY = "`pal select`"
+_AGAIN = f"Make it again ({MADE_BY})"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Samples in the order in which to label them: the first k are the selection for the budget k.
+
+    Attributes:
+        indices: (b,) int64, distinct.
+        radii: (b,) float64 or None: the covering radius of each prefix, the largest distance from any sample that could
+            still be picked to the nearest of the prefix and of what was labelled before. Euclidean distance; between
+            directions for the cosine metric. NaN where it is not known.
+        manifest: the reference of the data set that is indexed, see `Manifest.reference`.
+        selector: what made it: `{"name": …, "parameters": …}`.
+        samples: N, of the pool; None where it is not known.
+    """
+
+    indices: Longs
+    radii: Doubles | None = None
+    manifest: Mapping[str, Any] | None = None
+    selector: Mapping[str, Any] = field(default_factory=dict)
+    samples: int | None = None
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def prefix(self, budget: int) -> Selection:
+        """Return the first `budget` picks.
+
+        Raises:
+            SelectionError: there are fewer.
+        """
+        if not 0 <= budget <= len(self):
+            raise SelectionError(f"A selection of {len(self)} has no prefix of {budget}", "Select more")
+        radii = None if self.radii is None else self.radii[:budget]
+        return Selection(self.indices[:budget], radii, self.manifest, self.selector, self.samples)
+
+    @property
+    def lower_bounds(self) -> Doubles:
+        """(b,) what no choice of as many samples can go below: half the radius at each prefix (Gonzalez 1985).
+
+        For picks farthest first only: the picks of a prefix and the farthest sample after it are all a radius apart,
+        and whatever covers them all covers two of them from one centre. So the radius is at most twice the best one.
+
+        Raises:
+            SelectionError: these picks have no radii.
+        """
+        if self.radii is None:
+            raise SelectionError("These picks have no radii", "Select by KCenterGreedy")
+        return self.radii / 2
+
+    def budget_for(self, radius: float) -> int:
+        """Return the smallest budget whose covering radius is at most `radius`.
+
+        Raises:
+            SelectionError: no prefix has, or these picks have no radii.
+        """
+        if self.radii is None or not (self.radii <= radius).any():
+            raise SelectionError(f"No prefix of these {len(self)} picks has the radius {radius:g}", "Select more")
+        return int(np.argmax(self.radii <= radius)) + 1
+
+    def save(
+        self, path: str | os.PathLike[str], *, ids: Sequence[str] | None = None, labels: npt.ArrayLike | None = None
+    ) -> None:
+        """Write the picks as CSV (`rank,index,id,radius`, and `label`), and what they index beside it as JSON.
+
+        Args:
+            path: `picks.csv`; `picks.json` is written with it.
+            ids: of all samples of the data set; without them the column stays empty.
+            labels: of all samples; without them there is no such column.
+        """
+        target = Path(path)
+        text = self._table(ids, None if labels is None else np.asarray(labels))
+        write_json(
+            target.with_suffix(".json"),
+            {
+                "format": FORMAT,
+                "picks": hashlib.sha256(text.encode()).hexdigest(),
+                "manifest": None if self.manifest is None else dict(self.manifest),
+                "selector": dict(self.selector),
+                "samples": self.samples,
+            },
+        )
+        with atomic_path(target) as temporary:
+            temporary.write_bytes(text.encode())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], manifest: Manifest | None = None) -> Selection:
+        """Read what `save` wrote.
+
+        Args:
+            path: the CSV file.
+            manifest: the data set at hand; the picks must index it.
+
+        Raises:
+            SelectionError: a file is missing or malformed, or the two do not belong together.
+            ManifestError: the picks index another data set, or do not say which.
+        """
+        source = Path(path)
+        about = read_json(source.with_suffix(".json"), SelectionError, _AGAIN)
+        text = _text(source)
+        if about.get("picks") != hashlib.sha256(text.encode()).hexdigest():
+            raise SelectionError(f"{source} is not the file that {source.with_suffix('.json')} describes", _AGAIN)
+        reference = about.get("manifest")
+        if manifest is not None:
+            if reference is None:
+                raise ManifestError(f"The picks in {source} do not say which data set they index", _AGAIN)
+            check_reference(reference, manifest, what="The picks", path=source, made_by=MADE_BY)
+        indices, radii = _columns(source, text)
+        return cls(indices, radii, reference, about.get("selector") or {}, about.get("samples"))
+
+    def _table(self, ids: Sequence[str] | None, labels: npt.NDArray[Any] | None) -> str:
+        for name, values in (("ids", ids), ("labels", labels)):
+            if values is not None and len(self) and len(values) <= int(self.indices.max()):
+                raise SelectionError(
+                    f"There are {len(values)} {name}, too few for these picks", "Pass those of all samples"
+                )
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(["rank", "index", "id", "radius"] + ([] if labels is None else ["label"]))
+        for rank, index in enumerate(self.indices.tolist()):
+            radius = "" if self.radii is None or np.isnan(self.radii[rank]) else repr(float(self.radii[rank]))
+            row = [rank, index, "" if ids is None else ids[index], radius]
+            writer.writerow(row if labels is None else [*row, labels[index]])
+        return out.getvalue()
+
+
+def _text(source: Path) -> str:
+    try:
+        return source.read_bytes().decode()
+    except (OSError, ValueError) as cause:
+        raise SelectionError(f"{source} is missing or not text: {cause}", _AGAIN) from cause
+
+
+def _columns(source: Path, text: str) -> tuple[Longs, Doubles | None]:
+    try:
+        rows = [(int(row["rank"]), int(row["index"]), row["radius"]) for row in csv.DictReader(io.StringIO(text))]
+        radii = np.array([float(radius) if radius else np.nan for _, _, radius in rows])
+    except (KeyError, TypeError, ValueError) as cause:
+        raise SelectionError(f"{source} is no file of picks: {cause!r}", _AGAIN) from cause
+    indices = np.array([index for _, index, _ in rows], dtype=np.int64)
+    if [rank for rank, _, _ in rows] != list(range(len(rows))) or len(np.unique(indices)) != len(indices):
+        raise SelectionError(f"{source} is no file of picks: ranks are not in order or a sample is there twice", _AGAIN)
+    return indices, None if np.isnan(radii).all() and len(radii) else radii

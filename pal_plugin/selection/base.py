@@ -67,8 +67,8 @@ class Selector(BaseEstimator, ABC):  # type: ignore[misc]
             candidates: which samples can be picked, as indices or as a mask (N,); all of them by default. Labelled ones
                 are left out.
             labels: (N,) the class of every sample, for selectors that balance classes.
-            after: an earlier selection to go on from, on the same features or with rows appended to them; its picks come
-                first and count in the budget.
+            after: an earlier selection to go on from, on the same features or with rows appended to them; its picks
+                come first and count in the budget.
             manifest: the data set of the rows, as a manifest or its reference; kept in the selection.
 
         Raises:
@@ -84,9 +84,9 @@ class Selector(BaseEstimator, ABC):  # type: ignore[misc]
         for name, picks in (("labelled", labelled), ("after", after)):
             if isinstance(picks, Selection):
                 _check_manifest(name, picks, reference)
-        count = _budget(budget, len(features))
-        known = _indices("labelled", labelled, len(features))
-        earlier = _indices("after", after, len(features))
+        count = checked_budget(budget, len(features))
+        known = checked_indices("labelled", labelled, len(features))
+        earlier = checked_indices("after", after, len(features))
         allowed = np.ones(len(features), dtype=bool) if candidates is None else _mask(candidates, len(features))
         allowed[known] = False
         if count > np.count_nonzero(allowed) + np.count_nonzero(~allowed[earlier]):
@@ -136,7 +136,12 @@ def _check_manifest(name: str, picks: Selection, reference: Mapping[str, Any] | 
         )
 
 
-def _budget(budget: object, samples: int) -> int:
+def checked_budget(budget: object, samples: int) -> int:
+    """Return a budget as a number of samples.
+
+    Raises:
+        SelectionError: it is neither a whole number from 0 to `samples` nor a share in (0, 1].
+    """
     if isinstance(budget, (float, np.floating)) and 0 < budget <= 1:
         return round(float(budget) * samples)
     if isinstance(budget, (bool, np.bool_)) or not isinstance(budget, (int, np.integer)):
@@ -148,8 +153,12 @@ def _budget(budget: object, samples: int) -> int:
     return int(budget)
 
 
-def _indices(name: str, picks: Picks | None, samples: int) -> Longs:
-    """Return distinct indices of samples, in the order given."""
+def checked_indices(name: str, picks: Picks | None, samples: int) -> Longs:
+    """Return distinct indices of samples, in the order given.
+
+    Raises:
+        SelectionError: not whole numbers, outside the pool, or repeated.
+    """
     array = np.asarray([] if picks is None else picks.indices if isinstance(picks, Selection) else picks)
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
         raise SelectionError(
@@ -174,7 +183,7 @@ def _mask(candidates: npt.ArrayLike, samples: int) -> npt.NDArray[np.bool_]:
             )
         return array.copy()
     mask = np.zeros(samples, dtype=bool)
-    mask[_indices("candidates", array, samples)] = True
+    mask[checked_indices("candidates", array, samples)] = True
     return mask
 
 

@@ -1,10 +1,10 @@
 """How far a float32 matrix product can be from a squared distance: what makes fast picks certain.
 
-For centred rows y (a point) and c (a centre) in float32, |y − c|² = |y|² + |c|² − 2 y·c. Whatever the order of summation,
-the computed value is off by at most (D + 12)·2⁻²⁴·(|y| + |c|)², the rounding of the rows themselves included (Higham,
-Accuracy and Stability of Numerical Algorithms, section 3.1). A nearest centre has |c| ≤ |y| + d, so a bound needs the
-point's own norm and distance only and does not suffer from points far out; the factor 2 below covers that d itself is
-computed, for all D up to `points.WIDEST`.
+For centred rows y (a point) and c (a centre) in float32, |y − c|² = |y|² + |c|² − 2 y·c. Whatever the order of
+summation, the computed value is off by at most (D + 12)·2⁻²⁴·(|y| + |c|)², the rounding of the rows themselves included
+(Higham, Accuracy and Stability of Numerical Algorithms, section 3.1). A nearest centre has |c| ≤ |y| + d, so a bound
+needs the point's own norm and distance only and does not suffer from points far out; the factor 2 below covers that d
+itself is computed, for all D up to `points.WIDEST`.
 """
 
 from __future__ import annotations

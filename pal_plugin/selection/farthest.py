@@ -1,10 +1,10 @@
 """Farthest-first traversal (Gonzalez 1985) with the picks of a float64 greedy at the speed of float32 products.
 
-Every point has an upper bound on its squared distance to the nearest centre, from a float32 product and the bound of its
-error, or stale from fewer centres: both can only be too large. The points with the largest bounds, the front, get their
-exact values (float64, sums of squared differences), and the greedy runs among them for as long as its best beats every
-bound outside. Then the points whose bounds matter take in all new centres by one product, and so on. A point is brought
-up to date only when its bound comes near to the top: most never see most centres.
+Every point has an upper bound on its squared distance to the nearest centre, from a float32 product and the bound of
+its error, or stale from fewer centres: both can only be too large. The points with the largest bounds, the front, get
+their exact values (float64, sums of squared differences), and the greedy runs among them for as long as its best beats
+every bound outside. Then the points whose bounds matter take in all new centres by one product, and so on. A point is
+brought up to date only when its bound comes near to the top: most never see most centres.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pal_plugin.graph.space import Doubles, Longs
 from pal_plugin.selection.bounds import product_error, upper_bound
 from pal_plugin.selection.front import Front
 from pal_plugin.selection.points import Points, squared_distances
-from pal_plugin.selection.product import CHUNK, TILE, full_precision, pick_product
+from pal_plugin.selection.product import TILE, nearest, pick_product
 from pal_plugin.selection.ranks import Ranks
 
 AWAKE = 0.95  # points whose bound is above this share of the largest are kept up to date
@@ -35,15 +35,18 @@ class Centres:
 
     Args:
         points: what they are centres of.
-        room: how many there can be.
+        first: (k, D) exact rows of those that there are from the start.
+        budget: how many picks there will be.
     """
 
-    def __init__(self, points: Points, room: int) -> None:
+    def __init__(self, points: Points, first: Doubles, budget: int) -> None:
         self._points = points
         self.count = 0
+        room = len(first) + budget + 1
         self.exact = np.empty((room, points.width))
         self.rows = torch.empty(room, points.width, device=points.device)
         self.halves = torch.empty(room, device=points.device)
+        self.add(first)
 
     def add(self, exact: Doubles) -> None:
         """Append (k, D) exact rows."""
@@ -134,7 +137,8 @@ class Pool:
 
     def remaining(self) -> Longs:
         """Return the indices of the points that are not picked, ascending."""
-        return self.rows[torch.nonzero(self.upper >= 0).squeeze(1).cpu().numpy()] + self.offset
+        left = self.rows[torch.nonzero(self.upper >= 0).squeeze(1).cpu().numpy()] + self.offset
+        return np.asarray(left)
 
     def _products(self, places: Tensor) -> Tensor:
         return self.points.products(self.rows[places.cpu().numpy()])
@@ -154,12 +158,9 @@ class Pool:
         self.seen[places] = self.centres.count
 
     def _nearest(self, rows: Tensor, norms: Tensor, first: int) -> tuple[Tensor, Tensor]:
-        """Return (n,) squared distances to the nearest of the centres from `first` on, as products give them, and errors."""
-        best = torch.full((len(rows),), -torch.inf, device=rows.device)
-        for start in range(first, self.centres.count, CHUNK):
-            new = slice(start, min(start + CHUNK, self.centres.count))
-            products = self.product(rows, self.centres.rows[new], self.centres.halves[new])
-            best = torch.maximum(best, products.amax(dim=1))
+        """Return (n,) squared distances to the nearest centre from `first` on, as products give them, and errors."""
+        all_ = slice(0, self.centres.count)
+        best = nearest(self.product, rows, self.centres.rows[all_], self.centres.halves[all_], first)
         norms = norms.double()
         squared = (norms.square() - 2 * best).clamp_(min=0)
         return squared, product_error(norms, squared, self.points.width)
@@ -180,8 +181,10 @@ class Pool:
         return values
 
     def _contenders(self, places: Longs, values: Doubles, first: int) -> tuple[Longs, Longs]:
-        """Return pairs (which of the points, centre): every centre from `first` on that may be nearest and nearer than
-        the point's value."""
+        """Return pairs (which of the points, centre): the centres that may be nearest and nearer than its value.
+
+        Only those from `first` on.
+        """
         at = torch.from_numpy(places).to(self.upper.device)
         norms = self.norms[at].double()
         new = slice(first, self.centres.count)
@@ -247,7 +250,8 @@ def traverse(pool: Pool, most: int, ranks: Ranks) -> tuple[Longs, Doubles]:
             continue
         fronts = ranks.gather(pool.front(FRONT))
         front = Front.merged(fronts)
-        places, found, exact = ranks.share((*front.greedy(left), front.values) if ranks.rank == 0 else None)
+        places, found = front.greedy(left) if ranks.rank == 0 else (front.index[:0], front.values[:0])
+        places, found, exact = ranks.share((places, found, front.values))
         pool.centres.add(front.rows[places])
         own = sum(len(one.values) for one in fronts[: ranks.rank])
         pool.take_in(exact[own : own + len(fronts[ranks.rank].values)])
@@ -255,3 +259,20 @@ def traverse(pool: Pool, most: int, ranks: Ranks) -> tuple[Longs, Doubles]:
         values.append(found)
         left -= len(places)
     return np.concatenate(order), np.concatenate(values)
+
+
+def covered(pool: Pool, picked: Longs, budget: int, ranks: Ranks) -> tuple[Longs, Doubles]:
+    """Return (budget,) picks and the covering radius after each.
+
+    Args:
+        pool: the points of this process.
+        picked: picks that are among the centres already: none, or the start.
+        budget: how many picks.
+        ranks: the processes that pick together.
+    """
+    # One pick more than asked for: its distance is the radius of the whole selection.
+    order, squared = traverse(pool, budget + 1 - len(picked), ranks)
+    after = np.ldexp(np.sqrt(squared), -pool.points.exponent)[1 - len(picked) :]
+    radii = np.zeros(budget)  # with nothing left to cover
+    radii[: len(after)] = after
+    return np.concatenate([picked, order])[:budget], radii

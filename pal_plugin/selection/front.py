@@ -39,8 +39,9 @@ class Front:
             return fronts[0]
         bounds = [(front.outside, -front.outside_index) for front in fronts]
         outside, index = max(bounds)
-        parts = zip(*((front.index, front.rows, front.values) for front in fronts), strict=True)
-        return cls(*(np.concatenate(part) for part in parts), outside, -index)
+        indices = np.concatenate([front.index for front in fronts])
+        rows, values = (np.concatenate([getattr(front, name) for front in fronts]) for name in ("rows", "values"))
+        return cls(indices, rows, values, outside, -index)
 
     def greedy(self, most: int) -> tuple[Longs, Doubles]:
         """Pick the farthest point, update the others, and so on while a pick is certain.

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from pal_plugin.errors import ConfigError, SelectionError
+from pal_plugin.graph.similarity import Manifested
 from pal_plugin.graph.space import Doubles, Longs
 from pal_plugin.selection.balance import turns
-from pal_plugin.selection.base import Selector, Task, pick_device
+from pal_plugin.selection.base import Picks, Selector, Task, pick_device
 from pal_plugin.selection.copies import copies
 from pal_plugin.selection.density import densest
-from pal_plugin.selection.farthest import Centres, Pool, traverse
+from pal_plugin.selection.farthest import Centres, Pool, covered
 from pal_plugin.selection.points import Points
 from pal_plugin.selection.product import full_precision
-from pal_plugin.selection.ranks import Alone, Group, Ranks
+from pal_plugin.selection.ranks import Alone
+from pal_plugin.selection.result import Selection
+from pal_plugin.selection.sharded import select_sharded
 from pal_plugin.selection.starts import STARTS, start_at
 
 NEIGHBOURS = 20  # that the density of a sample is measured by, as TypiClust does
@@ -28,8 +35,8 @@ class KCenterGreedy(Selector):
     twice, copies of picked ones come last. Memory beyond the features and the picks' own is O(N).
 
     Args:
-        metric: `"euclidean"`, or `"cosine"`: the Euclidean distance of the rows' directions. A row of zeros has none and
-            counts as being at right angles to all others (warned of).
+        metric: `"euclidean"`, or `"cosine"`: the Euclidean distance of the rows' directions. A row of zeros has none
+            and counts as being at right angles to all others (warned of).
         start: the first pick where nothing is labelled: `"medoid"`, the sample nearest to the mean, which is the one
             with the least sum of squared distances; `"farthest"`, the one furthest from the mean; `"random"`; or an
             index.
@@ -40,8 +47,6 @@ class KCenterGreedy(Selector):
         balanced: run one greedy in every class (`labels` of `select`), and take the next pick of the class with the
             fewest labelled and picked so far (ties: the lowest class). The radius is then that of covering every sample
             by picks of its own class.
-        distributed: every process of the default `torch.distributed` group calls `select` with its own rows only, and
-            gets the picks over the rows of all, in order of ranks: indices, `labelled` and `start` count through.
     """
 
     def __init__(
@@ -53,7 +58,6 @@ class KCenterGreedy(Selector):
         device: str = "auto",
         trim: float = 0.0,
         balanced: bool = False,
-        distributed: bool = False,
     ) -> None:
         self.metric = metric
         self.start = start
@@ -61,7 +65,6 @@ class KCenterGreedy(Selector):
         self.device = device
         self.trim = trim
         self.balanced = balanced
-        self.distributed = distributed
 
     def _order(self, task: Task) -> tuple[Longs, Doubles]:
         self._check(task)
@@ -94,23 +97,14 @@ class KCenterGreedy(Selector):
         """Return (budget,) picks among the candidates and the covering radius after each."""
         if budget == 0:
             return np.empty(0, dtype=np.int64), np.empty(0)
-        ranks: Ranks = Alone()
         first = labelled
         if not len(labelled):
             first = np.array([start_at(self.start, points, candidates, self.seed)])
             candidates = candidates[candidates != first[0]]
-        picked = first[len(labelled) :]
-        centres = Centres(points, len(first) + budget + 1)
-        centres.add(points.exact(first))
-        pool = Pool(points, candidates, centres)
-        pool.drop(np.flatnonzero(copies(points.features, np.concatenate([first, candidates]))[len(first) :]))
-        # One pick more than asked for: its distance is the radius of the whole selection.
-        order, squared = traverse(pool, budget - len(picked) + 1, ranks)
-        order = np.concatenate([picked, order])
-        radii = np.zeros(budget)
-        after = np.ldexp(np.sqrt(squared), -points.exponent)[1 - len(picked) :]
-        radii[: len(after)] = after
-        return order[:budget], radii
+        known = copies(points.features, np.concatenate([first, candidates]))[len(first) :]
+        pool = Pool(points, candidates, Centres(points, points.exact(first), budget))
+        pool.drop(np.flatnonzero(known))
+        return covered(pool, first[len(labelled) :], budget, Alone())
 
     def _balanced(self, points: Points, task: Task, candidates: Longs) -> tuple[Longs, Doubles]:
         """Run one greedy a class, and merge their picks by turns."""
@@ -118,10 +112,41 @@ class KCenterGreedy(Selector):
         classes = np.unique(task.labels[candidates])
         own = [candidates[task.labels[candidates] == name] for name in classes]
         known = [task.labelled[task.labels[task.labelled] == name] for name in classes]
-        order = turns(*(np.array([len(part) for part in parts]) for parts in (known, own)), task.budget)
+        held, available = (np.array([len(part) for part in parts]) for parts in (known, own))
+        order = turns(held, available, task.budget)
         picks, radii = np.empty(task.budget, dtype=np.int64), np.full((task.budget, len(classes)), np.inf)
         for group, (rows, labelled) in enumerate(zip(own, known, strict=True)):
             mine = np.flatnonzero(order == group)
             picks[mine], radii[mine, group] = self._greedy(points, rows, labelled, len(mine))
         covering = np.minimum.accumulate(radii, axis=0)  # of each class after its latest pick
         return picks, np.asarray(covering.max(axis=1, initial=0))
+
+    def select_sharded(
+        self,
+        X: npt.ArrayLike,
+        budget: int | float,
+        *,
+        labelled: Picks | None = None,
+        manifest: Mapping[str, Any] | Manifested | None = None,
+    ) -> Selection:
+        """Return the same picks from rows that lie on several processes.
+
+        Every process of the default `torch.distributed` group calls this with its own rows; the features are those of
+        rank 0, then of rank 1, and so on, and all indices count through. Every rank proposes its furthest rows, rank 0
+        picks among them, and all take in the picks: a few hundred rows are sent for about as many picks.
+
+        Args:
+            X: (N_r, D) features on this rank, at least one row.
+            budget: as for `select`, of all rows.
+            labelled: as for `select`.
+            manifest: as for `select`, of all rows.
+
+        Returns:
+            The same selection on every rank.
+
+        Raises:
+            FeatureError, SelectionError, ConfigError, DeviceError: as `select`, on every rank alike; also without a
+                process group, with trim or balanced, and for rows of zeros under the cosine metric.
+        """
+        with torch.inference_mode(), full_precision():
+            return select_sharded(self, X, budget, labelled, manifest)

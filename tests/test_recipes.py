@@ -138,7 +138,7 @@ def test_three_d_ident_trains_and_is_evaluated(
     assert found["r2"]["r2"] == pytest.approx(linear_r2(*data)["r2"], abs=1e-3)
     assert found["dci"]["disentanglement"] == pytest.approx(dci(*data)["disentanglement"], abs=1e-2)
     assert (found["embedding"], len(found["r2"]["per_factor"])) == ("projector", 10)
-    assert (found["data"]["fit"]["size"], found["data"]["read"]["classes"]) == (120, {})
+    assert (found["data"]["fit"]["size"], found["data"]["read"]["classes"]) == (120, {})  # labels are not read
     pixels = ["--prior", "pixels", "--data", "three_d_ident", "--root", str(three_d_ident_root)]
     assert evaluated(["r2", *pixels], capsys)["r2"]["r2"] > 0.9  # the renderings are made of their factors
     assert main(["eval", "knn", "--checkpoint", str(model)]) == 2
@@ -175,7 +175,7 @@ def test_inat_trains_and_is_evaluated(inat_root: Path, tmp_path: Path, capsys: p
     assert len(found["linear"]["per_class"]) == 6
     assert found["coarse"]["per_class"].keys() == {"0", "1"}
     assert found["coarse"]["top5"] == 100
-    pixels = ["--prior", "pixels", "--data", "inat", "--root", str(inat_root)]
+    pixels = ["--prior", "pixels?side=8", "--data", "inat", "--root", str(inat_root)]
     found = evaluated(["coarse", *pixels, "--C", "1", "10"], capsys)["coarse"]
     assert found["top1"] > 90  # species, and so their superclasses, differ in brightness
     assert len(found["chosen_from"]) == 2

@@ -208,7 +208,8 @@ def _text(result: dict[str, Any]) -> str:
 
 def _part(part: dict[str, Any]) -> str:
     without = f", {part['unlabelled_left_out']} without a label left out" if part["unlabelled_left_out"] else ""
-    return f"{part['size']} images of {part['name']}/{part['split']}, {len(part['classes'])} classes{without}"
+    classes = f", {len(part['classes'])} classes" if part["classes"] else ""
+    return f"{part['size']} images of {part['name']}/{part['split']}{classes}{without}"
 
 
 def _figures(figures: dict[str, Any]) -> str:
@@ -223,7 +224,7 @@ def _figures(figures: dict[str, Any]) -> str:
             spread = [f"{name} ±{_number(part)}" for name, part in value.items() if part is not None]
             words += [", ".join(spread)] if spread else []
         elif isinstance(value, list):
-            words.append(f"{key} of {len(value)}")
+            words += [f"{key} of {len(value)}"] if value else []
         else:
             words.append(f"{key} {_number(value)}")
     return ", ".join(words)

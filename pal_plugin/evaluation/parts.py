@@ -29,16 +29,18 @@ class Part:
         left_out: how many images of the split have no label and are not among them.
         parent: the part that these are rows of, so that features are made once.
         rows: which rows.
+        labelled: whether a measure reads labels, and the images without one have been left out.
     """
 
     images: ImageDataset
     left_out: int = 0
     parent: Part | None = None
     rows: NDArray[np.int64] | None = None
+    labelled: bool = True
 
     def take(self, rows: NDArray[np.int64], split: str | None = None) -> Part:
         """Return the rows `rows` as a part of this one."""
-        return Part(self.images.take(rows, split), parent=self, rows=rows)
+        return Part(self.images.take(rows, split), parent=self, rows=rows, labelled=self.labelled)
 
     def above(self) -> Part:
         """Return the images that have a class above their own as a part of this one, labelled by it.
@@ -58,10 +60,11 @@ class Part:
         return dataclasses.replace(part, images=relabelled)
 
     def describe(self) -> dict[str, Any]:
-        """Return the manifest reference, `"unlabelled_left_out"`, and how many images each class has."""
-        labels = self.images.labels
-        counts = np.bincount(labels[labels >= 0], minlength=self.images.num_classes)
-        classes = {name: int(count) for name, count in zip(self.images.class_names, counts, strict=True)}
+        """Return the manifest reference, `"unlabelled_left_out"` and, of a labelled part, how many each class has."""
+        classes = {}
+        if self.labelled:
+            counts = np.bincount(self.images.labels, minlength=self.images.num_classes)
+            classes = {name: int(count) for name, count in zip(self.images.class_names, counts, strict=True)}
         return {**self.images.manifest.reference(), "unlabelled_left_out": self.left_out, "classes": classes}
 
 
@@ -185,7 +188,7 @@ def _load(data: Mapping[str, Any], split: str, subset: int | None, fraction: flo
         dataset = dataset.subset(subset, seed)
     if fraction < 1:
         dataset = dataset.subset(max(1, round(fraction * len(dataset))), seed)
-    return Part(dataset, left_out)
+    return Part(dataset, left_out, labelled=labelled)
 
 
 def _labelled(dataset: ImageDataset, data: Mapping[str, Any]) -> tuple[ImageDataset, int]:

@@ -89,10 +89,14 @@ _DEBUG = Sizes(
     data="digits", widths=_SMALL, hidden=64, dim=16, steps=40, batch=32, learning_rate=1e-3, momentum=0.9,
     fit=512, choose=128, test=256, queries=64,
 )  # fmt: skip
+_CPU = Sizes(
+    widths=_SMALL, hidden=256, dim=64, steps=3000, batch=64, learning_rate=1e-3, momentum=0.99,
+    fit=4096, choose=1024, queries=512,
+)  # fmt: skip
 PROFILES = {
     "debug": _DEBUG,
     "smoke": _DEBUG._replace(data="mnist"),
-    "cpu": Sizes(widths=_SMALL, hidden=256, dim=64, steps=1500, batch=64, learning_rate=1e-3, momentum=0.99),
+    "cpu": _CPU,
     "paper": Sizes(),
 }
 

@@ -17,6 +17,8 @@ LEAST_SPEED = 1.0  # px a frame on both axes, of the sources shown: slower ones 
 FUTURES, OTHERS = 64, 2048  # clips that can be found: futures of every source shown, and clips of other sources
 COLOURS = torch.tensor([[90, 90, 90]] * PART + [[247, 208, 96], [236, 126, 62], [206, 48, 92]])  # frames 1–6, RGB
 MARGIN = 2
+SHOWN = 48  # pixels of the canvas from its corner, where digits begin: few leave it by frame 6
+TILE = SHOWN + MARGIN
 Picture = npt.NDArray[np.uint8]
 
 
@@ -51,10 +53,10 @@ def _candidates(of: Clips, shown: npt.NDArray[np.int64]) -> Scenes:
 
 
 def _tiles(of: Clips, sources: Scenes, shown: Scenes) -> Tensor:
-    """Return tiles (B, 64 + margin, 64 + margin, 3) of x of the sources and the three frames after it of others."""
+    """Return tiles (B, 50, 50, 3) of x of the sources and the three frames after it of others."""
     digits = of.digits("queries")
     x, y = clips(digits, sources)[0], clips(digits, shown)[1]
-    frames = torch.cat([x, y], dim=2)[:, 0].cpu()  # (B, 6, 64, 64)
+    frames = torch.cat([x, y], dim=2)[:, 0, :, :SHOWN, :SHOWN].cpu()  # (B, 6, 48, 48)
     ink = frames[..., None] * (255 - COLOURS)[:, None, None]  # what a frame takes from white
     tiles = 255 - ink.amax(dim=1)
     return F.pad(tiles, (0, 0, 0, MARGIN, 0, MARGIN), value=225.0)

@@ -27,7 +27,8 @@ def train(cell: Cell, seed: int, sizes: Sizes, digits: Digits, path: Path) -> tu
     """Return the model after `sizes.steps` steps, and the seconds that they took, all parts of the run together.
 
     Step n trains on the clips of the numbers from n·batch on, and draws r by a generator of its own: methods of one
-    seed see the same clips, none twice, and a run that was killed goes on to the same weights.
+    seed see the same clips, none twice, and a run that was killed goes on to the same weights (on a GPU, as far as its
+    kernels add up in one order).
 
     Args:
         cell: what is trained.
@@ -38,7 +39,7 @@ def train(cell: Cell, seed: int, sizes: Sizes, digits: Digits, path: Path) -> tu
 
     Raises:
         CheckpointError: the checkpoint is damaged or of another run.
-        LossError: a loss that is not finite; the last checkpoint is kept.
+        LossError: a loss or weights that are not finite; the last checkpoint is kept.
     """
     device = digits.images.device
     model = make_model(cell.method, sizes, seed).to(device)
@@ -46,12 +47,13 @@ def train(cell: Cell, seed: int, sizes: Sizes, digits: Digits, path: Path) -> tu
     optimizer = torch.optim.AdamW(learnable, lr=sizes.learning_rate, weight_decay=sizes.weight_decay)
     run = {"cell": cell.name, "seed": seed, **sizes._asdict()}
     first, spent = restore(path, run, model, optimizer)
-    begun = told = time.monotonic() - spent
+    told = time.monotonic()
+    begun = told - spent
     for step in range(first, sizes.steps):
         optimizer.param_groups[0]["lr"] = sizes.learning_rate * (1 + math.cos(math.pi * step / sizes.steps)) / 2
         numbers = np.arange(step * sizes.batch, (step + 1) * sizes.batch)
         x, y, u = clips(digits, draw(seed, "train", numbers, digits.labels, cell.setting))
-        # a tenth of the time where there are tensor cores; heads and losses keep what must be in single precision
+        # for tensor cores; what heads and losses need in single precision they keep in it
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
             loss, drawn = model(x, y, u, generator=noise(seed, step, device))
         optimizer.zero_grad()
@@ -61,7 +63,10 @@ def train(cell: Cell, seed: int, sizes: Sizes, digits: Digits, path: Path) -> tu
         done, now = step + 1, time.monotonic()
         if done == sizes.steps or now - told >= INTERVAL_S:
             told = now
-            _report(cell, done, sizes.steps, loss, drawn.penalty, now - begun)
+            _check(f"{cell.name}, step {done}", loss, model)
+            size = drawn.penalty.sum(1).mean().item()
+            status = f"{now - begun:.0f} s, loss {loss.item():.4f}, L_reg {size:.3f}"
+            print(f"{cell.name}: step {done}/{sizes.steps}, {status}", file=sys.stderr, flush=True)
             state = {"run": run, "step": done, "spent": now - begun}
             write_torch(path, {**state, "model": model.state_dict(), "optimizer": optimizer.state_dict()})
     return model, time.monotonic() - begun if first < sizes.steps else spent
@@ -96,20 +101,16 @@ def noise(seed: int, step: int, device: torch.device) -> torch.Generator:
     return torch.Generator(device).manual_seed(int(number.item() * 2**53))
 
 
-def _report(cell: Cell, step: int, steps: int, loss: Tensor, penalty: Tensor, seconds: float) -> None:
-    """Say how far the run is.
+def _check(where: str, loss: Tensor, model: WorldModel) -> None:
+    """Refuse to write a checkpoint that nothing can go on from.
 
     Raises:
-        LossError: the loss is not finite.
+        LossError: the loss or weights are not finite.
     """
-    value, size = loss.item(), penalty.sum(1).mean().item()
-    if not math.isfinite(value):
+    bad = [name for name, parameter in model.named_parameters() if not parameter.isfinite().all()]
+    if bad or not loss.isfinite():
+        weights = f", and {len(bad)} tensors of weights are not finite, {bad[0]} first" if bad else ""
         raise LossError(
-            f"{cell.name}: the loss is {value} after step {step}, L_reg {size}",
+            f"{where}: the loss is {loss.item()}{weights}",
             "The last checkpoint is kept: lower the learning rate in cells.py, and remove it",
         )
-    print(
-        f"{cell.name}: step {step}/{steps}, {seconds:.0f} s, loss {value:.4f}, L_reg {size:.3f}",
-        file=sys.stderr,
-        flush=True,
-    )

@@ -1,0 +1,86 @@
+"""The figure of the Moving-MNIST runs: what is read of each method, and futures that it predicts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pal_plugin.io import atomic_path
+from reproductions.adassl.moving_mnist.cells import LABELS, SETTINGS, Cell, result
+from reproductions.adassl.moving_mnist.runs import Cells, values
+
+COLOURS = {"byol": "#2f5d9b", "v": "#d1562a", "s": "#4f9d69"}
+PANELS = {
+    "projector_digit": "digit, projector: accuracy",
+    "projector_velocity_x": "velocity x, projector: R²",
+    "predicted_acceleration": "acceleration, predictions: R²",
+    "energy": "energy score, px a frame (low is good)",
+}
+LINES = {"energy": {"energy_law": "the law itself", "energy_unchanged": "v′ = v"}}
+
+
+def draw(path: Path, profile: str, cells: Cells) -> None:
+    """Draw a panel for each of some readings, a mark a seed, and below the futures of one seed of each method.
+
+    Args:
+        path: the PNG to write.
+        profile: named in the title; the runs' own pictures are beside their results.
+        cells: the runs of each cell.
+    """
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    shown = _shown(profile, cells)
+    pictures = [plt.imread(result(profile, cell, seed, ".png")) for cell, seed in shown]
+    figure = plt.figure(figsize=(11, 7), layout="constrained")
+    top, below = figure.subfigures(2, 1, squeeze=False, height_ratios=(3, 4))[:, 0]
+    for axis, (reading, label) in zip(top.subplots(1, len(PANELS)), PANELS.items(), strict=True):
+        _panel(axis, cells, reading)
+        axis.set_title(label, fontsize=9)
+    widths = [picture.shape[1] for picture in pictures]
+    axes = below.subplots(1, len(pictures), squeeze=False, width_ratios=widths)[0]
+    for axis, picture, (cell, _) in zip(axes, pictures, shown, strict=True):
+        axis.imshow(picture, interpolation="nearest")
+        axis.set_title(f"{LABELS[cell.method]}\n{_columns(cell)}", fontsize=8, loc="left")
+        axis.axis("off")
+    below.supxlabel(
+        "Real clips nearest to what is predicted: frames 1–3 grey, frames 4, 5, 6 yellow, orange, red. "
+        f"Setting {shown[0][0].setting}, a row a source.",
+        fontsize=8,
+    )
+    figure.suptitle(f"AdaSSL on Moving-MNIST, profile {profile}: a mark a seed", fontsize=10, x=0.01, ha="left")
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=150)
+    plt.close(figure)
+
+
+def _shown(profile: str, cells: Cells) -> list[tuple[Cell, int]]:
+    """Return the first run of each method, in the first setting that there is."""
+    setting = next(setting for setting in SETTINGS if any(cell.setting == setting for cell in cells))
+    return [(cell, int(runs[0]["seed"])) for cell, runs in cells.items() if cell.setting == setting]
+
+
+def _columns(cell: Cell) -> str:
+    """Return what the columns of a method's picture are."""
+    first = {"byol": "what came · predicted", "s": "what came · r from the posterior"}
+    return first.get(cell.method, "what came · r from the posterior · draws of the prior")
+
+
+def _panel(axis: Any, cells: Cells, reading: str) -> None:
+    places = {cell: place for place, cell in enumerate(cells)}
+    for cell, runs in cells.items():
+        scores = values(runs, reading)
+        axis.plot([places[cell]] * len(scores), scores, "o", color=COLOURS[cell.method], mfc="white", markersize=5)
+    for name, label in LINES.get(reading, {}).items():
+        scores = [score for runs in cells.values() for score in values(runs, name)]
+        level = sum(scores) / len(scores)
+        axis.axhline(level, color="#9aa0a6", linestyle=":")
+        axis.annotate(label, (0.02, level), xycoords=("axes fraction", "data"), fontsize=7, va="bottom")
+    names = [f"{LABELS[cell.method].replace('AdaSSL-', '')} {cell.setting}" for cell in cells]
+    axis.set_xticks(list(places.values()), names, fontsize=8, rotation=45)
+    axis.set_xlim(-0.5, len(places) - 0.5)
+    axis.tick_params(axis="y", labelsize=8)
+    axis.grid(axis="y", alpha=0.3)
+    axis.spines[["top", "right"]].set_visible(False)

@@ -216,9 +216,10 @@ def _figures(figures: dict[str, Any]) -> str:
     words = []
     for key, value in figures.items():
         if key.startswith("per_"):
+            of = "" if key == "per_class" else f"{key.removeprefix('per_')} "
             ends = min(value.items(), key=_share), max(value.items(), key=_share)
             words += [
-                f"{word} {share:.2f} ({name})" for word, (name, share) in zip(("least", "most"), ends, strict=True)
+                f"{of}{word} {share:.2f} ({name})" for word, (name, share) in zip(("least", "most"), ends, strict=True)
             ]
         elif key == "std":
             spread = [f"{name} ±{_number(part)}" for name, part in value.items() if part is not None]

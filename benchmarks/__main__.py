@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import losses
+from benchmarks import losses, selection
 from benchmarks.machine import machine
 from pal_plugin.io import write_json
 
-BENCHMARKS: dict[str, Callable[[], dict[str, Any]]] = {"losses": losses.run}
+BENCHMARKS: dict[str, Callable[[], dict[str, Any]]] = {"losses": losses.run, "selection": selection.run}
 
 
 def main() -> None:

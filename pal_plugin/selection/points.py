@@ -104,7 +104,7 @@ class Points:
 
     def centred(self, exact: Doubles) -> Tensor:
         """Return points, as `exact` gives them, as the float32 rows that products take."""
-        with np.errstate(over="ignore"):  # then the scale is chosen again
+        with np.errstate(over="ignore"):  # see `_fit`
             rows = (exact - self._centre).astype(np.float32)
         return torch.from_numpy(rows).to(self.device)
 
@@ -158,7 +158,9 @@ class Points:
     def _fit(self, exponent: int) -> None:
         """Set the scale, the centre, and the (N,) norms of the float32 rows."""
         self.exponent = exponent
-        self._centre32 = torch.from_numpy(np.ldexp(self._mean, exponent).astype(np.float32)).to(self.device)
+        with np.errstate(over="ignore"):  # then the scale is chosen again
+            centre = np.ldexp(self._mean, exponent).astype(np.float32)
+        self._centre32 = torch.from_numpy(centre).to(self.device)
         self._centre = self._centre32.cpu().numpy().astype(np.float64)
         self.norms = np.empty(len(self), dtype=np.float32)
         for start in range(0, len(self), _STEP):

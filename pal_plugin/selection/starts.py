@@ -25,7 +25,7 @@ def start_at(start: str | int, points: Points, candidates: Longs, seed: int) -> 
         SelectionError: the index is no candidate.
     """
     if start == "random":
-        return int(np.random.default_rng(seed).choice(candidates))
+        return int(candidates[np.random.default_rng(seed).integers(len(candidates))])
     if isinstance(start, str):
         return _by_mean(points, candidates, 1 if start == "medoid" else -1)
     if not np.isin(start, candidates):

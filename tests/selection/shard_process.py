@@ -1,0 +1,34 @@
+"""One rank of a gloo group, run by test_sharded.py: `python shard_process.py RANK WORLD PORT FOLDER`.
+
+Selects from this rank's rows in `FOLDER/data.npz` as the cases there say, and writes picks or errors to
+`FOLDER/RANK.npz`.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.distributed as dist
+
+from pal_plugin.errors import PalError
+from pal_plugin.selection import KCenterGreedy
+
+torch.set_num_threads(1)
+rank, world, port, folder = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], Path(sys.argv[4])
+os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+dist.init_process_group("gloo", rank=rank, world_size=world)
+found = {}
+with np.load(folder / "data.npz") as data:
+    for name, case in json.loads((folder / "cases.json").read_text()).items():
+        rows = np.array_split(data[case["data"]], [case["split"]])[rank]
+        try:
+            selector = KCenterGreedy(**case["parameters"])
+            picks = selector.select_sharded(rows, case["budget"], labelled=case.get("labelled"))
+            found |= {f"{name}/indices": picks.indices, f"{name}/radii": picks.radii}
+        except PalError as error:
+            found[f"{name}/error"] = np.array(str(error))
+np.savez(folder / f"{rank}.npz", **found)
+dist.destroy_process_group()

@@ -188,6 +188,7 @@ def test_from_run_to_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert (content["method"], content["setting"], content["seed"], content["steps"]) == ("v", "A", 1, 2)
     assert set(content) >= {*Sizes._fields, "paper", "profile", "wall_s", "hardware", "versions", "commit", "command"}
     assert set(content["metrics"]) == {"backbone", "projector", "latent", "energy", "readout"}
+    assert content["clips_per_s"] > 0
     assert not checkpoint("debug", Cell("v", "A"), 1).exists()
     tables.main("debug")
     for suffix in (".md", ".json", ".png"):

@@ -90,7 +90,7 @@ _DEBUG = Sizes(
     fit=512, choose=128, test=256, queries=64,
 )  # fmt: skip
 _CPU = Sizes(
-    widths=_SMALL, hidden=256, dim=64, steps=3000, batch=64, learning_rate=1e-3, momentum=0.99,
+    widths=_SMALL, hidden=256, dim=64, steps=3000, batch=64, learning_rate=3e-3, momentum=0.99,
     fit=4096, choose=1024, queries=512,
 )  # fmt: skip
 PROFILES = {

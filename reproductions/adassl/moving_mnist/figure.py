@@ -14,7 +14,7 @@ PANELS = {
     "projector_digit": "digit, projector: accuracy",
     "projector_velocity_x": "velocity x, projector: R²",
     "predicted_acceleration": "acceleration, predictions: R²",
-    "energy": "energy score, px a frame (low is good)",
+    "energy": "energy score: low is good",
 }
 LINES = {"energy": {"energy_law": "the law itself", "energy_unchanged": "v′ = v"}}
 
@@ -64,8 +64,8 @@ def _shown(profile: str, cells: Cells) -> list[tuple[Cell, int]]:
 
 def _columns(cell: Cell) -> str:
     """Return what the columns of a method's picture are."""
-    first = {"byol": "what came · predicted", "s": "what came · r from the posterior"}
-    return first.get(cell.method, "what came · r from the posterior · draws of the prior")
+    first = {"byol": "what came · predicted", "s": "what came · posterior's r"}
+    return first.get(cell.method, "what came · posterior's r · draws of the prior")
 
 
 def _panel(axis: Any, cells: Cells, reading: str) -> None:

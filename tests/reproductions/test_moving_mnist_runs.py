@@ -246,6 +246,8 @@ def test_summary_and_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert "| BYOL | A | digit, backbone | 0.60 | .851 |" in text
     assert "| AdaSSL-V | A | KL, nats | 5.50 ± 0.00 | 5.87 ± .47 |" in text
     assert "| AdaSSL-S | B |" in text
+    assert "The learning rate is one for all methods" not in text
+    assert "The learning rate is one for all methods" in tables.markdown("cpu", cells, tables.load_claims())
 
 
 def test_the_figure_of_some_cells_and_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

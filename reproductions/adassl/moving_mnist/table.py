@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from pal_plugin.io import atomic_path, write_json
-from reproductions.adassl.moving_mnist.cells import LABELS, SETTINGS, Cell, folder, table
+from reproductions.adassl.moving_mnist.cells import LABELS, NOTES, SETTINGS, Cell, folder, table
 from reproductions.adassl.moving_mnist.figure import draw
 from reproductions.adassl.moving_mnist.runs import READINGS, Cells, Run, read, untrained, values
 from reproductions.spread import said_by, shown_spread, spread
@@ -60,6 +60,7 @@ def markdown(profile: str, cells: Cells, claims: Claims) -> str:
         "Setting A: either axis changes as often; B: the vertical one with probability .1 + .8·digit/9. The posterior "
         "sees frames 7–9. Mean ± standard deviation over seeds, of digits that were not trained on. "
         f"{said_by(runs, 'hardware')}; commit {said_by(runs, 'commit')}.",
+        *(["", NOTES[profile]] if profile in NOTES else []),
     ]
     readouts = [
         "",

@@ -3,8 +3,24 @@
 from __future__ import annotations
 
 from pal_plugin.selection.base import Selector
+from pal_plugin.selection.clusters import KMedoids, TypiClust
+from pal_plugin.selection.coreset import CoreSet
+from pal_plugin.selection.facility import FacilityLocation
 from pal_plugin.selection.kcenter import KCenterGreedy
+from pal_plugin.selection.make import make_selector
+from pal_plugin.selection.probcover import ProbCover
 from pal_plugin.selection.random import RandomSelection
 from pal_plugin.selection.result import Selection
 
-__all__ = ["KCenterGreedy", "RandomSelection", "Selection", "Selector"]
+__all__ = [
+    "CoreSet",
+    "FacilityLocation",
+    "KCenterGreedy",
+    "KMedoids",
+    "ProbCover",
+    "RandomSelection",
+    "Selection",
+    "Selector",
+    "TypiClust",
+    "make_selector",
+]

@@ -1,0 +1,81 @@
+"""Facility location: picks that are near to every sample on average."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pal_plugin.graph.space import Doubles, Longs
+from pal_plugin.progress import progress
+from pal_plugin.selection.base import Selector, Task, pick_device
+from pal_plugin.selection.points import Points
+from pal_plugin.selection.product import full_precision
+
+_TILE = 1024  # samples at a time
+_AT_ONCE = 64  # gains that are brought up to date at a time
+
+
+class FacilityLocation(Selector):
+    """Pick what lowers the mean squared distance of all samples to their nearest pick the most: greedy k-medoids.
+
+    That is facility location with the similarity "largest squared distance minus squared distance", whose greedy is
+    within 1 − 1/e of the best (Nemhauser, Wolsey & Fisher 1978). Gains are kept lazily (Minoux 1978): one product over
+    all pairs at the start, then a few columns a pick; the N × N matrix is never held. Distances are float32.
+
+    Args:
+        metric: `"euclidean"` or `"cosine"`, see `KCenterGreedy`.
+        device: as there.
+    """
+
+    def __init__(self, *, metric: str = "euclidean", device: str = "auto") -> None:
+        self.metric = metric
+        self.device = device
+
+    def _order(self, task: Task) -> tuple[Longs, None]:
+        with torch.inference_mode(), full_precision():
+            points = Points(task.features, self.metric, pick_device(self.device))
+            covered = torch.full((len(points),), 4 * float(points.norms.max()) ** 2, device=points.device)
+            for start in range(0, len(task.labelled), _AT_ONCE):
+                _cover(points, covered, task.labelled[start : start + _AT_ONCE])
+            return self._greedy(points, covered, task), None
+
+    def _greedy(self, points: Points, covered: Tensor, task: Task) -> Longs:
+        blocks = range(0, len(task.candidates), _TILE if task.budget else len(task.candidates) + 1)
+        gains = [_gains(points, covered, task.candidates[i : i + _TILE]) for i in progress(blocks, "gains (blocks)")]
+        bound = np.concatenate(gains) if gains else np.empty(0)
+        fresh = np.zeros(len(bound), dtype=np.int64)  # the picks that a gain accounts for
+        picks: list[int] = []
+        while len(picks) < task.budget:
+            best = int(bound.argmax())
+            if fresh[best] < len(picks):
+                stale = np.flatnonzero(fresh < len(picks))
+                top = stale[np.argsort(-bound[stale], kind="stable")[:_AT_ONCE]]
+                bound[top] = np.minimum(bound[top], _gains(points, covered, task.candidates[top]))
+                fresh[top] = len(picks)
+                continue
+            picks.append(int(task.candidates[best]))
+            _cover(points, covered, task.candidates[[best]])
+            bound[best] = -np.inf
+        return np.array(picks, dtype=np.int64)
+
+
+def _squared(points: Points, rows: slice, others: Longs) -> Tensor:
+    """Return squared distances (rows, others)."""
+    y, c = points.products(rows), points.products(others)
+    return (y.square().sum(dim=1)[:, None] + c.square().sum(dim=1) - 2 * y @ c.T).clamp_(min=0)
+
+
+def _gains(points: Points, covered: Tensor, candidates: Longs) -> Doubles:
+    """Return by how much each candidate would lower the sum over all samples."""
+    total = torch.zeros(len(candidates), dtype=torch.float64, device=points.device)
+    for start in range(0, len(points), _TILE):
+        rows = slice(start, start + _TILE)
+        total += (covered[rows, None] - _squared(points, rows, candidates)).clamp_(min=0).sum(dim=0)
+    return np.asarray(total.cpu().numpy())
+
+
+def _cover(points: Points, covered: Tensor, picks: Longs) -> None:
+    for start in range(0, len(points), _TILE):
+        rows = slice(start, start + _TILE)
+        covered[rows] = torch.minimum(covered[rows], _squared(points, rows, picks).amin(dim=1))

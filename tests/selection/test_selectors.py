@@ -1,0 +1,143 @@
+"""What every selector keeps to, and each one's own rule against brute force."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+
+from pal_plugin.errors import ConfigError, FeatureError, SelectionError
+from pal_plugin.selection import (
+    CoreSet,
+    FacilityLocation,
+    KCenterGreedy,
+    KMedoids,
+    ProbCover,
+    RandomSelection,
+    TypiClust,
+    make_selector,
+)
+
+RANDOM = np.random.default_rng(0)
+X = (RANDOM.normal(size=(240, 6)) + 4 * RANDOM.normal(size=(6, 6))[RANDOM.integers(0, 6, 240)]).astype(np.float32)
+SELECTORS = [
+    KCenterGreedy(),
+    RandomSelection(seed=1),
+    TypiClust(),
+    KMedoids(),
+    ProbCover(),
+    ProbCover(delta=1.5, metric="euclidean"),
+    FacilityLocation(),
+    CoreSet(batch=7),
+]
+every = pytest.mark.parametrize("selector", SELECTORS, ids=lambda selector: str(selector))
+
+
+@every
+def test_one_order_serves_every_budget(selector) -> None:
+    whole = selector.select(X, 240).indices
+    assert sorted(whole) == list(range(240))
+    for budget in (0, 1, 9, 10, 25, 100):
+        np.testing.assert_array_equal(clone(selector).select(X, budget).indices, whole[:budget])
+
+
+@every
+def test_labelled_and_candidates(selector) -> None:
+    labelled, candidates = [5, 100, 17], np.arange(0, 200)
+    found = selector.select(X, 197, labelled=labelled, candidates=candidates).indices
+    assert sorted(found) == sorted(set(range(200)) - set(labelled))
+    first = selector.select(X, 12, labelled=labelled, candidates=candidates)
+    after = selector.select(X, 30, labelled=labelled, candidates=candidates, after=first).indices
+    np.testing.assert_array_equal(after[:12], found[:12])
+    assert len(set(after.tolist())) == 30
+
+
+@every
+def test_duplicates_and_one_row(selector) -> None:
+    same = np.ones((30, 4), dtype=np.float32)
+    if not isinstance(selector, (TypiClust, KMedoids)):  # k-means warns of fewer distinct points than clusters
+        assert sorted(selector.select(same, 30).indices) == list(range(30))
+    assert selector.select(same[:1], 1).indices.tolist() == [0]
+
+
+@every
+def test_bad_input(selector) -> None:
+    bad = X.copy()
+    bad[31, 2] = np.nan
+    if not isinstance(selector, RandomSelection):
+        with pytest.raises(FeatureError, match="Row 31"):
+            selector.select(bad, 3)
+    for budget in (-1, 241):
+        with pytest.raises(SelectionError, match="udget"):
+            selector.select(X, budget)
+    with pytest.raises(SelectionError, match="240"):
+        selector.select(X, 2, labelled=[240])
+
+
+def test_probcover_is_the_greedy_of_largest_cover() -> None:
+    near = np.linalg.norm(X[:, None].astype(float) - X[None], axis=2) <= 1.5
+    left, expected = np.ones(240, dtype=bool), []
+    for _ in range(25):
+        gain = (near & left).sum(axis=1)
+        gain[expected] = -1
+        expected.append(int(gain.argmax()))
+        left &= ~near[expected[-1]]
+    np.testing.assert_array_equal(ProbCover(delta=1.5, metric="euclidean").select(X, 25).indices, expected)
+
+
+def test_facility_location_is_the_greedy_of_least_squared_distance() -> None:
+    squared = np.square(X[:, None].astype(float) - X[None]).sum(axis=2)
+    nearest, taken = np.full(240, 1e6), []
+    for pick in FacilityLocation().select(X, 40).indices:
+        cost = np.minimum(nearest[:, None], squared).sum(axis=0)
+        cost[taken] = np.inf
+        assert cost[pick] <= cost.min() * (1 + 1e-5)  # float32 decides between two that are as good
+        taken.append(pick)
+        nearest = np.minimum(nearest, squared[:, pick])
+
+
+def test_clusters_give_one_pick_each() -> None:
+    centres = 30 * np.eye(12, dtype=np.float32)
+    group = np.repeat(np.arange(12), 20)
+    apart = centres[group] + RANDOM.normal(size=(240, 12)).astype(np.float32) * 0.1
+    for selector in (TypiClust(first=12), KMedoids(first=12)):
+        picks = selector.select(apart, 12).indices
+        assert len(set(group[picks])) >= 11  # k-means may join two
+    labelled = np.flatnonzero(group < 6)[::20]
+    found = TypiClust(first=6).select(apart, 6, labelled=labelled).indices
+    assert len(set(group[found]) & set(range(6))) <= 1
+
+
+def test_core_set_refits_before_every_round() -> None:
+    asked: list[list[int]] = []
+
+    def refit(labelled):
+        asked.append(labelled.tolist())
+        return X * (1 + np.arange(6) * len(labelled))
+
+    found = CoreSet(refit=refit, batch=10, start=0).select(X, 25).indices
+    assert [len(known) for known in asked] == [10, 20]
+    np.testing.assert_array_equal(found[:10], KCenterGreedy(start=0).select(X, 10).indices)
+    second = KCenterGreedy().select(X * (1 + np.arange(6) * 10), 10, labelled=found[:10]).indices
+    np.testing.assert_array_equal(found[10:20], second)
+    with pytest.raises(ConfigError, match="3 rows"):
+        CoreSet(refit=lambda labelled: X[:3], batch=2).select(X, 5)
+
+
+def test_random_is_a_permutation_by_seed() -> None:
+    orders = [RandomSelection(seed=seed).select(X, 240).indices for seed in range(4)]
+    assert all((one != other).any() for one, other in itertools.combinations(orders, 2))
+
+
+def test_selectors_by_name() -> None:
+    names = ("kcenter", "random", "typiclust", "probcover", "kmedoids", "facility", "coreset")
+    kinds = (KCenterGreedy, RandomSelection, TypiClust, ProbCover, KMedoids, FacilityLocation, CoreSet)
+    for name, kind in zip(names, kinds, strict=True):
+        assert type(make_selector(name)) is kind
+    assert make_selector("kcenter", metric="cosine").get_params()["metric"] == "cosine"
+    with pytest.raises(ConfigError, match="kcenter"):
+        make_selector("kcentre")
+    with pytest.raises(ConfigError, match="metric"):
+        make_selector("kcenter", metrik="cosine")

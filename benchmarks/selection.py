@@ -53,7 +53,7 @@ def run() -> dict[str, Any]:
             seconds = _extrapolated(greedy, X, budget)
             figures[f"{name}_ms"], figures[f"ratio_to_{name}"] = 1000 * seconds, seconds / times["pal"]
         found[f"b{budget}"] = {name: round(value, 2) for name, value in figures.items()}
-        print(f"b={budget}: " + ", ".join(f"{name} {value:.2f}" for name, value in figures.items()))
+        print(f"b={budget}: " + ", ".join(f"{name} {value:.2f}" for name, value in figures.items()), flush=True)
     return found
 
 

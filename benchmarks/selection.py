@@ -1,9 +1,10 @@
 """k-centre greedy against the bandwidth floor and against installable peers, on 50,000 × 512 features.
 
 The floor is the honest greedy of one matrix-vector product a pick, `2 * (X @ x_i)` with the norms kept: it reads X once
-a pick and copies nothing. Ours and the floor run in turns. Peers (`uv sync --group bench`) would take minutes: each is
-timed on its first picks, in turns with ours, and the rest is extrapolated by the time a pick. One that is not installed
-or does not run is left out, and the figures say why.
+a pick and copies nothing. Ours and the floor run in turns. Peers (the group `bench`: `uv run --isolated --no-group dev
+--group bench python -m benchmarks selection`) would take minutes: each is timed on its first picks, in turns with ours,
+and the rest is extrapolated by the time a pick. One that is not installed or does not run is left out, and the figures
+say why.
 
 The features are what `PAL_BENCH_FEATURES` names (a `.npy`, or a store of `pal embed`); without it, the 512 leading
 principal components of CIFAR-10's train images (`pal embed --prior pca:512`).

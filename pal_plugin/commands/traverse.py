@@ -123,19 +123,20 @@ def _pairs(
     from pal_plugin.graph.inspect import choose_anchors
     from pal_plugin.graphs import make_graph
 
-    if args.graph is None and cfg.get("graph") is None:
+    trained = cfg.get("graph") or {}
+    if args.graph is None and not trained:
         raise ConfigError(f"The checkpoint {args.checkpoint} says of no graph", "Name one by --graph")
     if args.graph is None:
         graph = make_graph(cfg.graph, dataset, num_workers=args.workers)
     else:
         graph = SimilarityGraph.load(args.graph)
     if graph.manifest is not None:
-        check_reference(graph.manifest, dataset.manifest, what="The graph", path=args.graph or cfg.graph.get("path"))
+        check_reference(graph.manifest, dataset.manifest, what="The graph", path=args.graph or trained.get("path"))
     shown = choose_anchors(graph, args.rows, labels=dataset.labels, seed=args.seed)
     others = np.setdiff1d(choose_anchors(graph, _PAIRS, seed=args.seed), shown)
     anchors = np.concatenate([shown, others])
     u = uniforms(args.seed, 0, anchors, POSITIVE, 1)[:, 0]
-    partners = graph.draw_positive(anchors, u, cfg.graph.get("draw", "uniform"))
+    partners = graph.draw_positive(anchors, u, trained.get("draw", "uniform"))
     real = (partners >= 0) & (partners != anchors)
     if not real.any():
         raise ConfigError(

@@ -39,7 +39,8 @@ def draw(path: Path, profile: str, cells: dict[Cell, list[dict[str, Any]]]) -> N
 
 
 def _panel(axis: Any, cells: dict[Cell, list[dict[str, Any]]], reading: str) -> None:
-    places = {pairs: place + (place >= len(NOISES)) * 0.5 for place, pairs in enumerate((*NOISES, *PRIORS))}
+    kinds: tuple[float | str, ...] = (*NOISES, *PRIORS)
+    places = {pairs: place + (place >= len(NOISES)) * 0.5 for place, pairs in enumerate(kinds)}
     by_seed = {run["seed"]: run["untrained"][reading]["top1"] for runs in cells.values() for run in runs}
     axis.axhline(sum(by_seed.values()) / len(by_seed), color="#9aa0a6", linestyle=":", label="untrained network")
     for shift, (arm, (colour, mark)) in enumerate(STYLES.items()):

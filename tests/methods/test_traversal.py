@@ -180,6 +180,22 @@ def test_the_command(checkpoint: Callable[..., Path], capsys: pytest.CaptureFixt
         assert picture.size[1] == height  # two dimensions and the draws
 
 
+def test_a_checkpoint_that_says_of_no_graph(
+    checkpoint: Callable[..., Path], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = checkpoint()
+    saved = torch.load(path, weights_only=True)
+    torch.save(saved | {"config": saved["config"] | {"graph": None}}, path)
+    assert traverse(path) == 2
+    assert "says of no graph" in capsys.readouterr().err
+    images = dataset_from_config({"dataset": "digits", "subset": 40}, "train")
+    ring = np.arange(40)
+    SimilarityGraph.from_edges(40, ring, (ring + 1) % 40, manifest=images.manifest).save(tmp_path / "ring")
+    assert traverse(path, "--graph", str(tmp_path / "ring"), "--json") == 0
+    for walk in json.loads(capsys.readouterr().out)["walks"]:
+        assert walk["partner"] == images.ids[(images.ids.index(walk["anchor"]) + 1) % 40]
+
+
 def test_refused_commands(checkpoint: Callable[..., Path], capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     path = checkpoint()
     SimilarityGraph.from_edges(

@@ -1,7 +1,8 @@
 """What AdaSSL's latent r does, in images: r is moved along its dimensions, or drawn, and the nearest image retrieved.
 
 Images are shown as in validation, and embedded as the method's loss does: contexts by the network that learns, what
-they are compared with by the teacher where there is one. An image is never retrieved for itself, as in training.
+they are compared with by the teacher where there is one. The nearest is the one of the largest cosine, also where the
+host's loss, as VICReg's, is another. An image is never retrieved for itself, as in training.
 """
 
 from __future__ import annotations

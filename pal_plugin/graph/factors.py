@@ -25,6 +25,7 @@ def factors_graph(
 
     For each draw another sample is chosen at random, and every factor is taken over from it with the given probability;
     the partner is the sample nearest to the result, the anchor itself excepted (by index: a duplicate may be drawn).
+    Where factors are independent of each other, as 3DIdent's are, each is resampled from its distribution.
     Distances are Euclidean and exact. A partner drawn twice is an edge of weight 2, so draw pairs `weighted`.
 
     Args:

@@ -28,10 +28,7 @@ def table(path: Path, columns: int, mend: str) -> list[tuple[str, ...]]:
     rows = [tuple(line.split()) for line in text_lines(path, mend)]
     for number, row in enumerate(rows, start=1):
         if len(row) != columns:
-            raise DataError(
-                f"Line {number} of {path}, empty ones not counted, has {len(row)} columns, and {columns} are expected",
-                mend,
-            )
+            raise DataError(f"Line {number} of {path} has {len(row)} columns, and {columns} are expected", mend)
     return rows
 
 

@@ -73,6 +73,12 @@ def test_arms_differ_in_the_latent_alone() -> None:
     assert (neighbours.builder, neighbours.prior, neighbours.k) == ("knn", "hog", 4)
 
 
+def test_a_gpu_trains_as_long_as_its_profile_says() -> None:
+    cfg = config("paper", Cell("v", "pixels"), 0)
+    assert (cfg.max_epochs, cfg.data.subset, cfg.optimizer.name, cfg.optimizer.lr) == (200, None, "adamw", 1e-4)
+    assert cfg.method_kwargs.reg_beta_warmup_steps == 5000
+
+
 def test_gaps_are_to_the_same_pairs_and_seed(tmp_path: Path) -> None:
     cells = written(tmp_path)
     assert gaps(cells, Cell("v", 0.5), "knn") == [3.5, -0.5]

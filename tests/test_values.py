@@ -50,7 +50,7 @@ def test_the_shipped_configs_pass(name: str, profile: str) -> None:
 
 
 def test_every_key_exists() -> None:
-    configs = [compose("gps_simclr"), compose("pal_simclr")]
+    configs = [compose("gps_simclr"), compose("pal_simclr"), compose("adassl_simclr", ["graph=factors"])]
     for key in [*WHOLE, *REAL]:
         parent, _, last = key.rpartition(".")
         assert any(last in (OmegaConf.select(cfg, parent) if parent else cfg) for cfg in configs), key

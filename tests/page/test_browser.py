@@ -175,25 +175,21 @@ def test_a_contradiction_comes_back_as_a_pair_of_two_images_of_one_size(serve: S
 
 
 def test_the_next_question_shows_before_the_server_has_heard_of_the_answer(served: Served, person: Sit) -> None:
-    """Within 150 ms, in the quickest of three tries: what else the machine does is not the page's."""
-    times = []
-    for name in ("Fast", "Faster", "Fastest"):
-        somebody = person(served, name)
-        somebody.page.wait_for_load_state("networkidle")
-        somebody.page.route("**/api/answers", lambda route: None)  # never answered
-        took, changed = somebody.page.evaluate(
-            """async () => {
-                const before = document.querySelector('#anchor img').src;
-                const start = performance.now();
-                document.querySelector('#send').click();
-                const images = [...document.querySelectorAll('#anchor img, .pick img')];
-                await Promise.all(images.map((image) => image.decode()));
-                return [performance.now() - start, before !== images[0].src];
-            }"""
-        )
-        assert changed
-        times.append(took)
-    assert min(times) < 150  # nothing is fetched
+    somebody = person(served, "Fast")
+    somebody.page.wait_for_load_state("networkidle")
+    somebody.page.route("**/api/answers", lambda route: None)  # never answered
+    took = somebody.page.evaluate(
+        """async () => {
+            const before = document.querySelector('#anchor img').src;
+            const start = performance.now();
+            document.querySelector('#send').click();
+            const images = [...document.querySelectorAll('#anchor img, .pick img')];
+            await Promise.all(images.map((image) => image.decode()));
+            return [performance.now() - start, before !== images[0].src];
+        }"""
+    )
+    assert took[1]
+    assert took[0] < 150  # milliseconds, on a busy machine; nothing is fetched
 
 
 def test_zoom_opens_by_key_and_by_holding_and_is_no_click(served: Served, person: Sit) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 import json
+import zlib
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,6 +15,8 @@ import numpy.typing as npt
 from pal_plugin.errors import PalError
 
 AnyArray: TypeAlias = npt.NDArray[Any]
+# what numpy.load raises on a damaged file: it reads the header as Python, and allocates what the header says
+UNREADABLE = (OSError, ValueError, EOFError, SyntaxError, TokenError, OverflowError, MemoryError, RecursionError)
 
 
 def write_array(path: Path, array: AnyArray) -> None:
@@ -40,23 +44,59 @@ def read_array(path: Path, error: type[PalError], mend: str, *, mmap: bool = Tru
         mmap: map the file instead of reading it.
     """
     try:
-        array = np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as cause:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except UNREADABLE as cause:
         raise error(f"{path} is missing, truncated or not a NumPy array: {cause}", mend) from cause
     if not isinstance(array, np.ndarray):
         raise error(f"{path} is an archive of arrays, not one array", mend)
-    return np.asarray(array)  # a plain view of the map: indexing numpy.memmap itself is several times slower
+    # Not before the file is known to be whole: what does not fit in memory then is no damage, and a MemoryError.
+    # A plain view of the map otherwise: indexing numpy.memmap itself is several times slower.
+    return np.asarray(array) if mmap else np.array(array)
+
+
+def checksum(path: Path) -> int:
+    """Return the CRC-32 of a file, read block by block: two gigabytes a second."""
+    found = 0
+    with path.open("rb") as file:
+        while block := file.read(1 << 22):
+            found = zlib.crc32(block, found)
+    return found
+
+
+def refuse_altered(folder: Path, record: dict[str, Any], error: type[PalError], mend: str) -> None:
+    """Raise `error` where an array is not the one that was written: a flipped bit is another value, and a valid one.
+
+    Args:
+        folder: of the arrays.
+        record: what is known of them; `crc32` has the checksum of each by its name. Folders of before it have none.
+        error: the class to raise.
+        mend: what puts it right.
+    """
+    known = record.get("crc32") or {}
+    if not isinstance(known, dict):
+        raise error(f"What {folder} says of checksums is damaged", mend)
+    for name, written in known.items():
+        try:
+            found = checksum(folder / f"{name}.npy")
+        except (OSError, ValueError) as cause:  # no name of a file
+            raise error(f"What {folder} says of checksums is damaged: {cause}", mend) from cause
+        if found != written:
+            raise error(f"{folder / name}.npy is not what was written there: its checksum differs", mend)
 
 
 def read_json(path: Path, error: type[PalError], mend: str) -> dict[str, Any]:
-    """Read a JSON object; anything else raises `error` with the path and `mend`."""
+    """Read a JSON object; anything else, and NaN or Infinity in it, raises `error` with the path and `mend`."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as cause:
+        value = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+    except (OSError, ValueError, RecursionError) as cause:
         raise error(f"{path} is missing or not JSON: {cause}", mend) from cause
     if not isinstance(value, dict):
         raise error(f"{path} holds a JSON {type(value).__name__}, not an object", mend)
     return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
 
 
 def nothing_at(path: Path, what: str, pattern: str, error: type[PalError], mend: str) -> PalError:

@@ -8,9 +8,12 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from pal_plugin.errors import CheckpointError
 
 
 @contextlib.contextmanager
@@ -95,6 +98,46 @@ def write_torch(path: str | os.PathLike[str], content: Any) -> None:
     torch.save(content, buffer)
     with atomic_path(path) as temporary:
         temporary.write_bytes(buffer.getbuffer())
+
+
+def refuse_altered_archive(path: Path) -> None:
+    """Raise ValueError where an entry of a checkpoint has another checksum than was written: torch looks at none.
+
+    Files that are no archive, as torch wrote them before 1.6, have no checksums.
+    """
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            altered = archive.testzip()
+        if altered is not None:
+            raise ValueError(f"the checksum of its part {altered} differs from what was written")
+
+
+def read_run(path: Path, run: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what `write_torch` wrote of an unfinished run, to go on from; None where there is nothing.
+
+    Args:
+        path: the checkpoint; its entry `run` says what run it is of.
+        run: what the run at hand is; all of it must be the same there.
+
+    Raises:
+        CheckpointError: it is damaged, or of another run.
+    """
+    import torch  # as above
+
+    if not path.exists():
+        return None
+    mend = f"Remove {path} to begin anew"
+    try:
+        refuse_altered_archive(path)
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        theirs = state["run"]
+        other = [name for name, value in run.items() if theirs.get(name) != value]
+    except Exception as error:  # torch.load has no type of its own for damaged files
+        raise CheckpointError(f"{path} cannot be read as a checkpoint: {error}", mend) from error
+    if other:
+        told = ", ".join(f"{name} {theirs.get(name)} in place of {run[name]}" for name in other)
+        raise CheckpointError(f"{path} is of another run: {told}", mend)
+    return state
 
 
 def cache_folder() -> Path:

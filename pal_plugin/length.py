@@ -8,6 +8,7 @@ import math
 from omegaconf import DictConfig
 
 from pal_plugin.data import ImageDataset
+from pal_plugin.devices import device_count
 
 
 def with_length(cfg: DictConfig, dataset: ImageDataset) -> DictConfig:
@@ -19,8 +20,7 @@ def with_length(cfg: DictConfig, dataset: ImageDataset) -> DictConfig:
     """
     if cfg.max_steps is None:
         return cfg
-    devices = cfg.devices if isinstance(cfg.devices, int) else len(cfg.devices)
-    batches = len(dataset) // (cfg.optimizer.batch_size * devices * cfg.num_nodes)
+    batches = len(dataset) // (cfg.optimizer.batch_size * device_count(cfg) * cfg.num_nodes)
     limit = cfg.limit_train_batches
     if limit is not None:
         batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)

@@ -8,6 +8,7 @@ A distribution adds one by an entry point in the group `pal_plugin.<kind>`, for 
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 import warnings
@@ -51,6 +52,15 @@ class Registry:
                 f"Two {self.kind}s are called {name!r}: {_place(held)} and {_place(thing)}", "Rename one of them"
             )
         self._added[name] = thing
+
+    @contextlib.contextmanager
+    def holding(self, name: str, thing: Any) -> Iterator[None]:
+        """Register `thing` as long as the block runs."""
+        self.add(name, thing)
+        try:
+            yield
+        finally:
+            del self._added[name]
 
     def get(self, name: str) -> Any:
         """Return the object called `name`, importing it if need be.

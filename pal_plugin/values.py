@@ -42,7 +42,7 @@ REAL = {
 
 
 def check_values(cfg: DictConfig) -> None:
-    """Refuse a number that is none, or too small, and an unknown backbone, before anything is fetched or built.
+    """Refuse a number that is none, or too small, and an unknown word, before anything is fetched or built.
 
     Raises:
         ConfigError: which one, what it is, and what it may be.
@@ -54,6 +54,9 @@ def check_values(cfg: DictConfig) -> None:
         _check(cfg, key, least, whole=True)
     for key, low in REAL.items():
         _check(cfg, key, low, whole=False)
+    place = OmegaConf.select(cfg, "data.on_device", default="auto")
+    if place not in (True, False, "auto"):
+        raise ConfigError(f"data.on_device is {place!r}", "Set it to auto, true or false")
 
 
 def _check(cfg: DictConfig, key: str, least: float, *, whole: bool) -> None:

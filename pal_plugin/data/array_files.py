@@ -14,11 +14,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pal_plugin.arrays import AnyArray, read_array
+from pal_plugin.arrays import UNREADABLE, AnyArray, read_array
 from pal_plugin.data.dataset import SPLITS, UNLABELLED, ImageDataset, Images
 from pal_plugin.data.lazy import LazyImages
 from pal_plugin.errors import DataError
 
+# and what archives raise: an encrypted entry, or one that is packed in an unknown way, is a RuntimeError
+_DAMAGED = (*UNREADABLE, AttributeError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)
 _MEND = "Write images as uint8 (N, H, W, 3) or gray (N, H, W), and labels as whole numbers (N,) from 0"
 _SAMPLE = 1000  # images that the statistics of a lazily read data set come from
 _BLOCK = 4096
@@ -47,7 +49,7 @@ class ArrayFile:
             try:
                 with np.load(path, allow_pickle=False) as archive:
                     self.names = frozenset(archive.files)
-            except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+            except _DAMAGED as error:
                 raise DataError(
                     f"{path} is missing, truncated or no .npz file: {error}",
                     "Name an .npz file, an .npy file or a folder of .npy files",
@@ -64,7 +66,7 @@ class ArrayFile:
         try:
             with np.load(self.path, allow_pickle=False) as archive:
                 array = archive[name]
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        except _DAMAGED as error:
             raise DataError(f"The array {name} in {self.path} cannot be read: {error}", _MEND) from error
         if not isinstance(array, np.ndarray):  # NumPy hands out what is no array as bytes
             raise DataError(f"What {self.path} holds as {name} is no array", _MEND)

@@ -1,14 +1,18 @@
 """Augmentation of a batch of images with draws of their own for every image.
 
-The distribution is that of solo-learn's pipelines (torchvision's transforms on PIL images, one image at a time); the
-arithmetic is batched, in float32. Only images of different sizes are cropped one by one.
+The distribution is that of solo-learn's pipelines (torchvision's transforms on PIL images, one image at a time). The
+arithmetic, in float32, is there twice: as compiled code for images in memory (`pal_plugin.data.fused`), and batched on
+tensors, of any device, in `pal_plugin.data.pixels`. Images of different sizes are cropped one by one, by PIL.
 """
 
 from __future__ import annotations
 
+import functools
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from types import ModuleType
 
 import numpy as np
 import torch
@@ -98,28 +102,28 @@ def crop_boxes(draws: Draws, height: int | NDArray[np.integer], width: int | NDA
         height: of every image, or (B,) of each.
         width: likewise.
     """
-    count = len(draws.flip)
-    heights, widths = np.broadcast_to(height, count), np.broadcast_to(width, count)
-    area = draws.crop_area * (heights * widths)[:, None]
+    heights, widths = np.asarray(height), np.asarray(width)
+    area = draws.crop_area * (heights * widths)[..., None]
     w = np.rint(np.sqrt(area * draws.crop_aspect)).astype(np.int64)
     h = np.rint(np.sqrt(area / draws.crop_aspect)).astype(np.int64)
-    fits = (w > 0) & (w <= widths[:, None]) & (h > 0) & (h <= heights[:, None])
-    first = np.argmax(fits, axis=1)[:, None]
-    w, h = np.take_along_axis(w, first, 1)[:, 0], np.take_along_axis(h, first, 1)[:, 0]
+    fits = (w > 0) & (w <= widths[..., None]) & (h > 0) & (h <= heights[..., None])
+    first = np.arange(len(fits)), np.argmax(fits, axis=1)
+    w, h = w[first], h[first]
     top = np.floor(draws.crop_place[:, 0] * (heights - h + 1)).astype(np.int64)
     left = np.floor(draws.crop_place[:, 1] * (widths - w + 1)).astype(np.int64)
     boxes = np.stack([top, left, h, w], axis=1)
-    for row in np.flatnonzero(~fits.any(axis=1)):
-        boxes[row] = _centre_box(int(heights[row]), int(widths[row]))
+    for row in np.flatnonzero(~fits[first]):
+        boxes[row] = _centre_box(int(np.broadcast_to(heights, len(h))[row]), int(np.broadcast_to(widths, len(w))[row]))
     return boxes
 
 
 def apply(
-    images: NDArray[np.uint8] | Sequence[NDArray[np.uint8]],
+    images: NDArray[np.uint8] | Tensor | Sequence[NDArray[np.uint8]],
     draws: Draws,
     policy: Policy,
     mean: tuple[float, float, float],
     std: tuple[float, float, float],
+    rows: NDArray[np.int64] | None = None,
 ) -> Tensor:
     """Augment and normalise a batch.
 
@@ -127,27 +131,21 @@ def apply(
     sizes keep theirs and lose what is outside the central square.
 
     Args:
-        images: (B, H, W, 3) uint8, or B arrays (H_i, W_i, 3).
-        draws: of these B images, from `draw`.
+        images: (N, H, W, 3) uint8, an array or a tensor on any device; or B arrays (H_i, W_i, 3).
+        draws: of the B images, from `draw`.
         policy: says which operations there are and how large the output is.
         mean: of the channels, in [0, 1].
         std: likewise.
+        rows: (B,) which images of the array or tensor the batch is made of; None: all, in order.
 
     Returns:
-        (B, 3, S, S) float32 with S = `policy.crop_size`.
+        (B, 3, S, S) float32 with S = `policy.crop_size`, on the images' device.
     """
-    if not isinstance(images, np.ndarray):
+    if not isinstance(images, (np.ndarray, Tensor)):
         return colour(cut(images, draws, policy), draws, mean, std)
-    # A flip commutes with every operation between the crop and the end, so it is done where it is cheapest.
-    flip = torch.from_numpy(draws.flip)
-    size = policy.crop_size
-    if policy.rrc.enabled:
-        x = pixels.resized_crop(images, crop_boxes(draws, *images.shape[1:3]), size, flip)
-    elif images.shape[1:3] == (size, size):
-        x = pixels.to_float(images, flip)
-    else:
-        x = pixels.resize(images, size, flip)
-    return _colour(x, draws, mean, std)
+    height, width = images.shape[1:3]
+    boxes = crop_boxes(draws, height, width) if policy.rrc.enabled else _whole(len(draws.flip), height, width)
+    return _augment(images, rows, boxes, draws, policy.crop_size, mean, std)
 
 
 def cut(images: Sequence[NDArray[np.uint8]], draws: Draws, policy: Policy) -> NDArray[np.uint8]:
@@ -183,7 +181,55 @@ def colour(
     Returns:
         (B, 3, S, S) float32.
     """
-    return _colour(pixels.to_float(crops, torch.from_numpy(draws.flip)), draws, mean, std)
+    size = crops.shape[1]
+    return _augment(crops, None, _whole(len(crops), size, size), draws, size, mean, std)
+
+
+def _augment(
+    images: NDArray[np.uint8] | Tensor,
+    rows: NDArray[np.int64] | None,
+    boxes: NDArray[np.int64],
+    draws: Draws,
+    size: int,
+    mean: tuple[float, float, float],
+    std: tuple[float, float, float],
+) -> Tensor:
+    rows = np.arange(len(images)) if rows is None else rows
+    if isinstance(images, np.ndarray):
+        fused = _fused()
+        if fused is not None:
+            return fused.augment(images, rows, boxes, draws, size, mean, std)  # type: ignore[no-any-return]
+        x = torch.from_numpy(np.ascontiguousarray(images[rows]))
+    else:
+        x = images[torch.from_numpy(rows).to(images.device)]
+    # A flip commutes with every operation between the crop and the end, so it is done where it is cheapest.
+    flip = torch.from_numpy(draws.flip).to(x.device)
+    if x.shape[1:3] == (size, size) and (boxes[:, 2:] == size).all():
+        x = pixels.to_float(x, flip)
+    else:
+        x = pixels.resized_crop(x, torch.from_numpy(boxes).to(x.device), size, flip)
+    return _colour(x, draws, mean, std)
+
+
+def prepare() -> None:
+    """Compile, or load, what `apply` uses, so that processes that are forked from this one have it."""
+    _fused()
+
+
+@functools.cache
+def _fused() -> ModuleType | None:
+    """Return the compiled code, or None, said once, where numba does not go with what else is installed."""
+    try:
+        from pal_plugin.data import fused  # numba takes a second to import, and most commands augment nothing
+    except ImportError as error:
+        warnings.warn(
+            f"Images are augmented several times more slowly than they could be, since numba cannot be imported: "
+            f"{error}. Run: pip install --upgrade numba",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return None
+    return fused
 
 
 def _colour(x: Tensor, draws: Draws, mean: tuple[float, float, float], std: tuple[float, float, float]) -> Tensor:
@@ -209,8 +255,8 @@ def _where_(
     """Replace the chosen images by `operation(images, *their parameters)`, in place."""
     rows = np.flatnonzero(chosen)
     if len(rows):
-        theirs = [torch.from_numpy(values[rows].astype(np.float32)) for values in parameters]
-        index = torch.from_numpy(rows)
+        theirs = [torch.from_numpy(values[rows].astype(np.float32)).to(x.device) for values in parameters]
+        index = torch.from_numpy(rows).to(x.device)
         x[index] = operation(x[index], *theirs)
 
 
@@ -218,6 +264,10 @@ def _between(
     low: float | NDArray[np.float64], high: float | NDArray[np.float64], u: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     return low + (high - low) * u
+
+
+def _whole(count: int, height: int, width: int) -> NDArray[np.int64]:
+    return np.tile(np.array([0, 0, height, width]), (count, 1))
 
 
 def _centre_box(height: int, width: int) -> tuple[int, int, int, int]:

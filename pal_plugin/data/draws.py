@@ -25,6 +25,7 @@ _FIRST_VIEW = 16  # streams below are reserved for choices that belong to no vie
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
+_PART = 1 << 20  # numbers at a time, where there is one for each sample of a large data set
 _TO_UNIT = np.float64(2.0**-53)
 
 
@@ -70,7 +71,11 @@ def uniforms(
 
 def permutation(seed: int, epoch: int, size: int) -> NDArray[np.int64]:
     """Return a random order of `range(size)`, a function of seed and epoch only."""
-    return np.argsort(uniforms(seed, epoch, np.arange(size), ORDER, 1)[:, 0], kind="stable")
+    keys = np.empty(size)
+    for start in range(0, size, _PART):
+        part = np.arange(start, min(start + _PART, size))
+        keys[part] = uniforms(seed, epoch, part, ORDER, 1)[:, 0]
+    return np.argsort(keys, kind="stable")
 
 
 def _mix(state: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from pal_plugin.data import pixels
+from pal_plugin.data import augment, pixels
+from pal_plugin.data.ahead import ThreadedLoader
 from pal_plugin.data.dataset import ImageDataset
 from pal_plugin.data.lazy import LazyImages
 from pal_plugin.data.pairs import Batch, PairDataset, check_indexes, decoded_in_parts
@@ -42,8 +43,12 @@ def pair_loader(
     rank: int = 0,
     world_size: int = 1,
     drop_last: bool = True,
+    device: torch.device | None = None,
 ) -> DataLoader[Batch]:
     """Return a loader over `PairDataset` in the order of `EpochSampler`; the batches do not depend on `num_workers`.
+
+    Images in memory need no workers: threads make the next batches (`ThreadedLoader`). With a `device` they are kept
+    and augmented there, and the views are there too; draws, order and neighbours are the same.
 
     With a graph, the views of a batch's samples show their neighbours. With relations and a share above 0, all views
     show the samples themselves, and `RelatedSampler` draws that share of each batch, of all ranks together, as related
@@ -59,7 +64,8 @@ def pair_loader(
         ManifestError, ConfigError, DataError: see `PairDataset` and `EpochSampler`. Iterating raises `DataError` where
             an image cannot be read, with workers as without.
         ManifestError: the relations are of another data set.
-        ConfigError, GraphError: both a graph and relations, a share without relations, or see `PairComposition`.
+        ConfigError, GraphError: both a graph and relations, a share without relations, a device for lazy images or
+            with workers, or see `PairComposition`.
     """
     ranks: dict[str, Any] = {"seed": seed, "rank": rank, "world_size": world_size, "drop_last": drop_last}
     _check_relations(relations, graph, related_share, dataset)
@@ -68,10 +74,17 @@ def pair_loader(
         sampler = EpochSampler(len(dataset), batch_size, **ranks)
     else:
         sampler = RelatedSampler(PairComposition(relations, batch_size * world_size, related_share), **ranks)
-    pairs = PairDataset(
-        dataset, policies, seed=seed, graph=graph, pair_batch=pair_batch, draw=draw, extra_views=extra_views
-    )
-    return _loader(pairs, num_workers, batch_sampler=sampler)
+    if device is not None and num_workers:
+        raise ConfigError(
+            f"Images are to be kept on {device}, which {num_workers} data workers have no access to",
+            "Set data.num_workers=0, or data.on_device=false",
+        )
+    views: dict[str, Any] = {"draw": draw, "extra_views": extra_views, "device": device}
+    pairs = PairDataset(dataset, policies, seed=seed, graph=graph, pair_batch=pair_batch, **views)
+    if num_workers:
+        augment.prepare()
+    kind = DataLoader if isinstance(dataset.images, LazyImages) else ThreadedLoader
+    return _loader(pairs, num_workers, kind, batch_sampler=sampler, pin_memory=device is None and _pinned())
 
 
 class EvalDataset(Dataset[list[Tensor]]):
@@ -110,11 +123,12 @@ class EvalDataset(Dataset[list[Tensor]]):
         if isinstance(images, LazyImages):
             assert size is not None
             parts = decoded_in_parts(images, rows)
-            x = pixels.to_float(np.stack([pixels.cut_centre(image, size) for _, part in parts for image in part]))
-        elif size is None or images.shape[1:3] == (size, size):
-            x = pixels.to_float(images[rows])
+            shown = np.stack([pixels.cut_centre(image, size) for _, part in parts for image in part])
         else:
-            x = pixels.resize(images[rows], size)
+            shown = np.ascontiguousarray(images[rows])
+        x = torch.from_numpy(shown)
+        whole = size is None or shown.shape[1:3] == (size, size)
+        x = pixels.to_float(x) if whole else pixels.resize(x, cast(int, size))
         x = pixels.normalise_(x, self.dataset.mean, self.dataset.std)
         return [x, torch.from_numpy(self.dataset.labels[rows])]
 
@@ -127,7 +141,7 @@ def eval_loader(
     Raises:
         ConfigError, DataError: see `EvalDataset`.
     """
-    return _loader(EvalDataset(dataset, crop_size), num_workers, batch_size=batch_size)
+    return _loader(EvalDataset(dataset, crop_size), num_workers, batch_size=batch_size, pin_memory=_pinned())
 
 
 def eval_batches(
@@ -162,16 +176,21 @@ def _check_relations(
     check_indexes(relations, dataset, "The graph of relations", stacklevel=4, made_by=made_by)
 
 
-def _loader(samples: Dataset[_T], num_workers: int, **batches: Any) -> DataLoader[_T]:
-    return DataLoader(
+def _loader(
+    samples: Dataset[_T], num_workers: int, kind: type[DataLoader[Any]] = DataLoader, **options: Any
+) -> DataLoader[_T]:
+    return kind(
         samples,
-        **batches,
+        **options,
         collate_fn=_identity,
         num_workers=num_workers,
         persistent_workers=num_workers > 0,
-        pin_memory=torch.cuda.is_available(),
         generator=torch.Generator(),  # every pass draws from it; the global one must be as a resumed run finds it
     )
+
+
+def _pinned() -> bool:
+    return torch.cuda.is_available()
 
 
 def _identity(batch: _T) -> _T:

@@ -58,6 +58,7 @@ class PairDataset(Dataset[Batch]):
         graph: where neighbours come from; it must have been built from `dataset`.
         pair_batch: which of the two forms.
         extra_views: whether all views come once more.
+        device: where the images are kept and augmented, and the views are; None: in memory, by compiled code.
         draw: which neighbour: `"uniform"`, `"weighted"`, `"nearest"` or `"furthest"`, as in
             `SimilarityGraph.draw_positive`; with the latter two, all views but the first show the same one.
 
@@ -66,7 +67,8 @@ class PairDataset(Dataset[Batch]):
 
     Raises:
         ManifestError: the graph indexes another data set.
-        ConfigError: no view, a graph and fewer than two views, small crops before larger ones, or no such `draw`.
+        ConfigError: no view, a graph and fewer than two views, small crops before larger ones, no such `draw`, or a
+            device for lazy images.
     """
 
     def __init__(
@@ -79,8 +81,10 @@ class PairDataset(Dataset[Batch]):
         pair_batch: bool,
         draw: str = "uniform",
         extra_views: bool = False,
+        device: torch.device | None = None,
     ) -> None:
         self.dataset = dataset
+        self._pool = dataset.images if device is None else _moved(dataset, device)
         self.graph = graph
         self.without_edges = 0
         self._views = [policy for policy in policies for _ in range(policy.num_crops)]
@@ -93,7 +97,8 @@ class PairDataset(Dataset[Batch]):
             self._views = self._views * 2
         if graph is not None:
             check_indexes(graph, dataset, "The graph", stacklevel=4)
-            self.without_edges = _count_without_edges(graph, draw)
+            graph.draw_positive([], [], draw)  # refuses one that does not exist
+            self.without_edges = _count_without_edges(graph)
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -125,13 +130,13 @@ class PairDataset(Dataset[Batch]):
         return np.tile(samples, len(self._views) // self._shown)
 
     def _render(self, samples: NDArray[np.int64], draws: Sequence[Draws]) -> list[Tensor]:
-        images, mean, std = self.dataset.images, self.dataset.mean, self.dataset.std
+        images, mean, std = self._pool, self.dataset.mean, self.dataset.std
         if isinstance(images, LazyImages):
             crops = self._crops(images, samples, draws)
             return [augment.colour(crop, drawn, mean, std) for crop, drawn in zip(crops, draws, strict=True)]
         return [
-            augment.apply(images[shown], drawn, policy, mean, std)
-            for shown, drawn, policy in zip(samples.T, draws, self._views, strict=True)
+            augment.apply(images, drawn, policy, mean, std, shown)
+            for shown, drawn, policy in zip(np.ascontiguousarray(samples.T), draws, self._views, strict=True)
         ]
 
     def _crops(self, images: LazyImages, samples: NDArray[np.int64], draws: Sequence[Draws]) -> list[NDArray[np.uint8]]:
@@ -153,6 +158,15 @@ def decoded_in_parts(
     for first in range(0, len(rows), DECODED_AT_ONCE):
         some = rows[first : first + DECODED_AT_ONCE]
         yield some, images[some]
+
+
+def _moved(dataset: ImageDataset, device: torch.device) -> Tensor:
+    if isinstance(dataset.images, LazyImages):
+        raise ConfigError(
+            f"The images of {dataset.name}/{dataset.split} are read as they are needed, and cannot be kept on {device}",
+            "Set data.on_device=auto, or false",
+        )
+    return torch.from_numpy(np.array(dataset.images)).to(device)
 
 
 def _check_views(views: Sequence[Policy], needed: int) -> None:
@@ -206,13 +220,13 @@ def check_indexes(
         )
 
 
-def _count_without_edges(graph: SimilarityGraph, draw: str) -> int:
-    nodes = np.arange(graph.num_nodes)
-    count = int((graph.draw_positive(nodes, np.zeros(len(nodes)), draw) < 0).sum())
+def _count_without_edges(graph: SimilarityGraph) -> int:
+    indptr, _, _ = graph.positive_rows
+    count = int((indptr[1:] == indptr[:-1]).sum())
     if count:
         warnings.warn(
-            f"{count} of {len(nodes)} samples have no positive edge in the graph: they are paired with themselves, "
-            "as in plain self-supervised learning.",
+            f"{count} of {graph.num_nodes} samples have no positive edge in the graph: they are paired with "
+            "themselves, as in plain self-supervised learning.",
             RuntimeWarning,
             stacklevel=4,
         )

@@ -1,8 +1,8 @@
 """Image operations on whole batches, with parameters of their own for every image.
 
-Images are (B, 3, H, W) float32 in [0, 1] unless said otherwise. Each operation is PIL's; but only a resize rounds its
-result to 8 bits, where PIL rounds, or cuts off, after every step inside an operation too. Images of different sizes
-cannot be a batch before they are resized: `cut` and `cut_centre` take them one by one, with PIL itself.
+Images are (B, 3, H, W) float32 in [0, 1], on any device, unless said otherwise. Each operation is PIL's; but only a
+resize rounds its result to 8 bits, where PIL rounds, or cuts off, after every step inside an operation too. Images of
+different sizes cannot be a batch before they are resized: `cut` and `cut_centre` take them one by one, with PIL itself.
 """
 
 from __future__ import annotations
@@ -16,25 +16,24 @@ from torch import Tensor
 _BICUBIC_A = -0.5  # PIL's; OpenCV and torch's own interpolate have -0.75
 
 
-def to_float(images: NDArray[np.uint8], flip: Tensor | None = None) -> Tensor:
+def to_float(images: Tensor, flip: Tensor | None = None) -> Tensor:
     """Turn (B, H, W, 3) uint8 into (B, 3, H, W) float32 in [0, 1], mirrored left to right where `flip` (B,) says so."""
-    x = torch.from_numpy(np.ascontiguousarray(images))
-    if flip is not None:
-        x = torch.where(flip[:, None, None, None], x.flip(2), x)
+    x = images if flip is None else torch.where(flip[:, None, None, None], images.flip(2), images)
     return x.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format).div_(255)
 
 
 def normalise_(x: Tensor, mean: tuple[float, float, float], std: tuple[float, float, float]) -> Tensor:
     """Subtract the channels' mean and divide by their standard deviation, in place."""
-    return x.sub_(torch.tensor(mean)[:, None, None]).div_(torch.tensor(std)[:, None, None])
+    centre, spread = torch.tensor([mean, std], device=x.device)[..., None, None]
+    return x.sub_(centre).div_(spread)
 
 
-def resized_crop(images: NDArray[np.uint8], boxes: NDArray[np.int64], size: int, flip: Tensor | None = None) -> Tensor:
+def resized_crop(images: Tensor, boxes: Tensor, size: int, flip: Tensor | None = None) -> Tensor:
     """Cut a box out of every image and resize it to `size` × `size`, bicubic and antialiased as PIL does.
 
     Args:
         images: (B, H, W, 3) uint8.
-        boxes: (B, 4) top, left, height, width in pixels.
+        boxes: (B, 4) int64 top, left, height, width in pixels.
         size: side of the output.
         flip: (B,) bool, which outputs are mirrored left to right.
 
@@ -42,13 +41,13 @@ def resized_crop(images: NDArray[np.uint8], boxes: NDArray[np.int64], size: int,
         (B, 3, size, size) float32, multiples of 1/255 in [0, 1].
     """
     count, height, width, _ = images.shape
-    top, left, box_height, box_width = torch.from_numpy(boxes).to(torch.float32).unbind(1)
+    top, left, box_height, box_width = boxes.to(torch.float32).unbind(1)
     rows = resize_weights(top, box_height, height, size)
     columns = resize_weights(left, box_width, width, size)
     if flip is not None:
         columns = torch.where(flip[:, None, None], columns.flip(1), columns)
     # (size × H) @ (H × 3W), then each channel's (size × W) @ (W × size): two batched products for a batch.
-    flat = torch.from_numpy(np.ascontiguousarray(images)).view(count, height, width * 3).to(torch.float32)
+    flat = images.reshape(count, height, width * 3).to(torch.float32)
     tall = torch.bmm(rows, flat).view(count, size, width, 3).permute(0, 3, 1, 2).reshape(count, 3 * size, width)
     return torch.bmm(tall, columns.transpose(1, 2)).view(count, 3, size, size).round_().div_(255).clamp_(0, 1)
 
@@ -65,8 +64,8 @@ def resize_weights(start: Tensor, length: Tensor, source: int, target: int) -> T
         target: samples wanted.
     """
     scale = (length / target)[:, None]
-    centre = (torch.arange(target) + 0.5) * scale + start[:, None]
-    position = torch.arange(source)
+    centre = (torch.arange(target, device=start.device) + 0.5) * scale + start[:, None]
+    position = torch.arange(source, device=start.device)
     distance = (position + 0.5 - centre[..., None]).div_(scale.clamp(min=1)[..., None]).abs_()
     inside = (position >= start[:, None]) & (position < (start + length)[:, None])
     weights = _cubic(distance).mul_(inside[:, None, :])
@@ -80,10 +79,10 @@ def _cubic(distance: Tensor) -> Tensor:
     return torch.where(distance < 1, near, far.mul_(distance < 2))
 
 
-def resize(images: NDArray[np.uint8], size: int, flip: Tensor | None = None) -> Tensor:
+def resize(images: Tensor, size: int) -> Tensor:
     """Resize whole images (B, H, W, 3) uint8 to (B, 3, size, size), as `resized_crop` does."""
-    boxes = np.tile(np.array([0, 0, *images.shape[1:3]]), (len(images), 1))
-    return resized_crop(images, boxes, size, flip)
+    box = torch.tensor([0, 0, *images.shape[1:3]], device=images.device)
+    return resized_crop(images, box.expand(len(images), 4), size)
 
 
 def cut(image: NDArray[np.uint8], box: NDArray[np.int64], size: int) -> NDArray[np.uint8]:
@@ -155,7 +154,7 @@ def hue(x: Tensor, shift: Tensor) -> Tensor:
     )
     sixths += 6 * shift[:, None, None]
     # https://en.wikipedia.org/wiki/HSL_and_HSV, "HSV to RGB alternative"
-    k = (sixths[:, None] + torch.tensor([5.0, 3.0, 1.0])[:, None, None]).remainder_(6)
+    k = (sixths[:, None] + torch.tensor([5.0, 3.0, 1.0], device=x.device)[:, None, None]).remainder_(6)
     return value[:, None] - chroma[:, None] * torch.minimum(k, 4 - k).clamp_(0, 1)
 
 
@@ -180,7 +179,7 @@ def solarize(x: Tensor) -> Tensor:
 def equalize(x: Tensor) -> Tensor:
     """Equalise the histogram of every channel of every image, as PIL's `equalize`."""
     levels = (x * 255).round_().to(torch.int64).flatten(2)
-    histogram = torch.zeros(*levels.shape[:2], 256, dtype=torch.int64)
+    histogram = levels.new_zeros(*levels.shape[:2], 256)
     histogram.scatter_add_(2, levels, torch.ones_like(levels))
     last = histogram.gather(2, levels.amax(2, keepdim=True))
     step = (levels.shape[2] - last) // 255
@@ -203,8 +202,8 @@ def _blur_weights(sigma: Tensor, size: int) -> Tensor:
     whole = ((torch.sqrt(12 * variance + 1) - 1) / 2).floor()
     part = (2 * whole + 1) * (whole * (whole + 1) - 3 * variance) / (6 * (variance - (whole + 1) ** 2))
     reach = int(whole.max()) + 1
-    once = torch.zeros(len(sigma), size, size)
-    position = torch.arange(size)
+    once = sigma.new_zeros(len(sigma), size, size)
+    position = torch.arange(size, device=sigma.device)
     for offset in range(-reach, reach + 1):
         weight = (whole + part + 1 - abs(offset)).clamp(0, 1) / (2 * (whole + part) + 1)
         once[:, position, (position + offset).clamp(0, size - 1)] += weight[:, None]

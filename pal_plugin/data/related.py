@@ -19,7 +19,7 @@ class PairComposition:
     """What a batch of all ranks together is made of, and how often it is expected to show each pair.
 
     A batch holds `uniform` samples of the epoch's permutation and both samples of `pairs` related pairs, drawn without
-    replacement among all |E|: every set of either is as likely as any other, and the two are independent.
+    replacement among all #E: every set of either is as likely as any other, and the two are independent.
 
     Args:
         relations: the known relations of the N samples.
@@ -28,7 +28,7 @@ class PairComposition:
 
     Attributes:
         uniform: B_u = B − 2 · `pairs`, samples of the epoch's permutation in a batch.
-        pairs: m = round(share · B / 2), and at most |E|.
+        pairs: m = round(share · B / 2), and at most #E.
 
     Raises:
         ConfigError: a share outside [0, 1), too small a batch for one pair, or no room beside the pairs.
@@ -67,11 +67,11 @@ class PairComposition:
 
         With n_ij the number of ordered pairs of places (a, b), a ≠ b, that show the samples (i, j), W_ab = 1 / E[n_ij]
         for i ≠ j, W_aa = 1 / E[n_i] (the views of one place), and W_ab = 0 where two places show one sample. So the
-        expectation over batches of Σ_ab W_ab f(i_a, i_b) is Σ_ij f(i, j) over all N² pairs. With r_i = m d_i / |E|,
+        expectation over batches of Σ_ab W_ab f(i_a, i_b) is Σ_ij f(i, j) over all N² pairs. With r_i = m d_i / #E::
 
             E[n_i] = B_u / N + r_i
             E[n_ij] = B_u (B_u − 1) / (N (N − 1)) + (B_u / N) (r_i + r_j)
-                      + m (m − 1) / (|E| (|E| − 1)) · (d_i d_j − 1{ij ∈ E}) + m / |E| · 1{ij ∈ E}
+                      + m (m − 1) / (#E (#E − 1)) · (d_i d_j − 1{ij ∈ E}) + m / #E · 1{ij ∈ E}
 
         B_u is that of this batch: an epoch's last one, with fewer samples or some more, is unbiased too.
 

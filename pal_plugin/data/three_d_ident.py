@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pal_plugin.arrays import UNREADABLE
 from pal_plugin.data.dataset import UNLABELLED, ImageDataset
 from pal_plugin.data.lazy import FileImages
 from pal_plugin.data.listing import check_present
@@ -62,7 +63,7 @@ def load_three_d_ident(split: str, root: Path) -> ImageDataset:
 def _factors(path: Path, mend: str) -> NDArray[np.float64]:
     try:
         values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except UNREADABLE as error:
         raise DataError(f"{path} cannot be read: {error}", mend) from error
     if not isinstance(values, np.ndarray) or values.ndim != 2 or values.dtype.kind != "f" or not values.size:
         found = f"{values.dtype} of shape {values.shape}" if isinstance(values, np.ndarray) else type(values).__name__

@@ -23,6 +23,7 @@ from pal_plugin.graph import (
 from pal_plugin.oracle import oracle_graph
 from pal_plugin.priors import embed, make_prior
 from pal_plugin.registry import near_matches
+from pal_plugin.selection import read_samples
 
 Features = NDArray[np.float32]
 
@@ -38,6 +39,7 @@ def make_graph(graph: DictConfig, dataset: ImageDataset, *, num_workers: int = 0
     Raises:
         ConfigError: no such builder, or it lacks a setting.
         GraphError: there is no graph at that path, or a builder cannot make one.
+        SelectionError: a file of samples cannot be read.
         OracleError, ManifestError: a store of answers cannot be read, contradicts itself, or is of other images.
     """
     if graph.get("path") is not None:
@@ -97,6 +99,7 @@ def _knn(graph: DictConfig, features: Features, dataset: ImageDataset) -> Simila
         metric=graph.metric,
         include_self=graph.include_self,
         engine=graph.engine,
+        min_recall=graph.get("min_recall"),
         manifest=dataset.manifest,
     )
 
@@ -142,7 +145,14 @@ def _oracle(graph: DictConfig, dataset: ImageDataset) -> SimilarityGraph:
             f"The oracle of graph=oracle answers from labels, and the images of {dataset.name} have none",
             "Give the relations that you know: graph=pairs graph.transitive=true graph.pairs=FILE, or graph=file",
         )
-    return oracle_graph(dataset.labels, graph.relations, noise=graph.noise, seed=graph.seed, manifest=dataset.manifest)
+    options = {"noise": graph.noise, "seed": graph.seed, "manifest": dataset.manifest}
+    if graph.get("labelled") is not None:
+        options["samples"] = read_samples(graph.labelled, dataset.manifest, graph.budget)
+    elif graph.get("budget") is not None:
+        raise ConfigError(
+            f"graph.budget={graph.budget} says nothing of which images", "Name them as well: graph.labelled=picks.csv"
+        )
+    return oracle_graph(dataset.labels, graph.relations, **options)
 
 
 def _answers(graph: DictConfig, dataset: ImageDataset) -> SimilarityGraph:

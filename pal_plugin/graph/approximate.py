@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pal_plugin.graph.search import Search, without_self
 from pal_plugin.graph.space import Floats, Longs, Space
@@ -86,13 +87,7 @@ class _Approximate:
         """Return (B, k) others of `rows` in order of (distance, index); the exact ones where the index has too few."""
         wanted = min(len(self.search.space), 2 * k + 8)  # more than k + 1: an index's own distances may be coarse
         _, found = self.index.search(np.ascontiguousarray(self.search.scaled(rows)), wanted)
-        whole = (found >= 0).all(axis=1)
-        nearest = np.empty((rows.size, k), dtype=np.int64)
-        ranked, _ = self.search.space.ranked(rows[whole], found[whole])
-        nearest[whole] = without_self(ranked, rows[whole])[:, :k]
-        if not whole.all():
-            nearest[~whole] = without_self(self.search.nearest(rows[~whole], k + 1), rows[~whole])
-        return nearest
+        return completed(self.search, rows, found, k)
 
     def tune(self, k: int) -> int:
         """Set the least effort whose candidates are good enough, and return it."""
@@ -109,6 +104,24 @@ class _Approximate:
             if (found <= limits).mean() >= TARGET:
                 break
         return effort
+
+
+def completed(search: Search, rows: Longs, found: npt.NDArray[np.integer[Any]], k: int) -> Longs:
+    """Return (B, k) others of `rows` in order of (distance, index), from the candidates that a library found.
+
+    Args:
+        search: the exact search of the same points, which answers for rows with too few candidates.
+        rows: (B,).
+        found: (B, C) candidates, C ≥ k + 1, the row itself among them or not; -1 where there are fewer.
+        k: 1 to N - 1.
+    """
+    whole = (found >= 0).all(axis=1)
+    nearest = np.empty((rows.size, k), dtype=np.int64)
+    ranked, _ = search.space.ranked(rows[whole], found[whole].astype(np.int64))
+    nearest[whole] = without_self(ranked, rows[whole])[:, :k]
+    if not whole.all():
+        nearest[~whole] = without_self(search.nearest(rows[~whole], k + 1), rows[~whole])
+    return nearest
 
 
 def _neighbours(engine: _Approximate, k: int) -> Longs:

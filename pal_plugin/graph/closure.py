@@ -39,6 +39,16 @@ def closure(graph: SimilarityGraph) -> Closure:
     """Return the components that the edges of positive weight join, in either direction, and what speaks against them.
 
     Edges of weight 0 say nothing. The graph need not be `transitive`: this is what it would mean if it were.
+
+    Example:
+        0 is like 1, and 1 like 2; 2 is unlike 4, and so is all that is like 2.
+
+        >>> told = SimilarityGraph.from_edges(5, rows=[0, 1, 2], cols=[1, 2, 4], weights=[1, 1, -1])
+        >>> found = closure(told)
+        >>> found.component
+        array([0, 0, 0, 1, 2])
+        >>> found.apart
+        array([[0, 2]])
     """
     indptr, indices, _ = graph.positive_rows
     related = csr_array((np.ones(indices.size, dtype=np.int8), indices, indptr), shape=(graph.num_nodes,) * 2)

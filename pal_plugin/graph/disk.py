@@ -7,7 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pal_plugin.arrays import AnyArray, nothing_at, read_array, read_json, refuse_foreign_folder, write_array
+from pal_plugin.arrays import (
+    AnyArray,
+    checksum,
+    nothing_at,
+    read_array,
+    read_json,
+    refuse_altered,
+    refuse_foreign_folder,
+    write_array,
+)
 from pal_plugin.errors import GraphError
 from pal_plugin.io import atomic_folder
 
@@ -27,7 +36,8 @@ def write(target: Path, arrays: Mapping[str, AnyArray], record: Mapping[str, Any
         with atomic_folder(target) as temporary:
             for name in _ARRAYS:
                 write_array(temporary / f"{name}.npy", arrays[name])
-            text = json.dumps({"format": FORMAT, **record}, indent=2, allow_nan=False)
+            crc32 = {name: checksum(temporary / f"{name}.npy") for name in _ARRAYS}
+            text = json.dumps({"format": FORMAT, **record, "crc32": crc32}, indent=2, allow_nan=False)
             (temporary / "graph.json").write_text(text + "\n", encoding="utf-8")
     except OSError as error:
         raise GraphError(
@@ -40,7 +50,7 @@ def read(source: Path, *, mmap: bool) -> tuple[dict[str, AnyArray], dict[str, An
     """Return the arrays by name, memory-mapped where asked, and the record.
 
     Raises:
-        GraphError: there is no graph, or a file is missing, truncated or of another format version.
+        GraphError: there is no graph, or a file is missing, truncated, altered or of another format version.
     """
     if not source.exists():
         raise nothing_at(source, "There is no graph", "*/graph.json", GraphError, "Build one (pal graph knn --help)")
@@ -52,4 +62,6 @@ def read(source: Path, *, mmap: bool) -> tuple[dict[str, AnyArray], dict[str, An
             f"{source} has the graph format {record.get('format')!r}; this pal_plugin reads format {FORMAT}",
             f"{REBUILD}, or install the version of pal_plugin that wrote it",
         )
-    return {name: read_array(source / f"{name}.npy", GraphError, REBUILD, mmap=mmap) for name in _ARRAYS}, record
+    arrays = {name: read_array(source / f"{name}.npy", GraphError, REBUILD, mmap=mmap) for name in _ARRAYS}
+    refuse_altered(source, record, GraphError, REBUILD)
+    return arrays, record

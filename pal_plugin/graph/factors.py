@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pal_plugin.errors import GraphError
-from pal_plugin.graph.similarity import Manifested, SimilarityGraph, reference_of
+from pal_plugin.graph.drawn import drawn_graph
+from pal_plugin.graph.similarity import Manifested, SimilarityGraph
 from pal_plugin.progress import progress
 
 
@@ -62,12 +63,5 @@ def factors_graph(
         taken = generator.random(rows.shape) < probability
         _, near = tree.query(np.where(taken, rows[others], rows), k=2, workers=-1)
         partners[draw] = np.where(near[:, 0] == own, near[:, 1], near[:, 0])
-    pairs, times = np.unique(own * len(rows) + partners, return_counts=True)
-    return SimilarityGraph.from_edges(
-        len(rows),
-        pairs // len(rows),
-        pairs % len(rows),
-        times,
-        manifest=reference_of(manifest),
-        builder={"name": "factors", "parameters": {"k": k, "probability": probability, "seed": seed}, "cost": 0.0},
-    )
+    parameters = {"k": k, "probability": probability, "seed": seed}
+    return drawn_graph(partners.T, manifest=manifest, builder={"name": "factors", "parameters": parameters})

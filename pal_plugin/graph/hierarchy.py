@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pal_plugin.errors import GraphError
-from pal_plugin.graph.similarity import Manifested, SimilarityGraph, reference_of
+from pal_plugin.graph.drawn import drawn_graph
+from pal_plugin.graph.similarity import Manifested, SimilarityGraph
 
 
 def hierarchy_graph(
@@ -51,18 +52,10 @@ def hierarchy_graph(
     generator = np.random.default_rng(seed)
     corrupted = generator.random((len(fine), k)) < noise
     partners = np.where(corrupted, _others(coarse, k, generator), _others(fine, k, generator))
-    keys = (np.arange(len(fine))[:, None] * len(fine) + partners)[partners >= 0]
-    if not keys.size:
+    if not (partners >= 0).any():
         raise GraphError("No two samples have the same label", "Pass labels of which some occur twice")
-    pairs, times = np.unique(keys, return_counts=True)
-    return SimilarityGraph.from_edges(
-        len(fine),
-        pairs // len(fine),
-        pairs % len(fine),
-        times,
-        manifest=reference_of(manifest),
-        builder={"name": "hierarchy", "parameters": {"k": k, "noise": noise, "seed": seed}, "cost": 0.0},
-    )
+    parameters = {"k": k, "noise": noise, "seed": seed}
+    return drawn_graph(partners, manifest=manifest, builder={"name": "hierarchy", "parameters": parameters})
 
 
 def _others(labels: npt.NDArray[Any], k: int, generator: np.random.Generator) -> npt.NDArray[np.int64]:

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from pal_plugin.errors import GraphError
+from pal_plugin.errors import ConfigError, GraphError
 from pal_plugin.graph.measures import recall
 from pal_plugin.graph.search import Search, without_self
 from pal_plugin.graph.similarity import Manifested, SimilarityGraph, reference_of
@@ -38,6 +38,7 @@ def knn_graph(
     metric: str = "euclidean",
     include_self: bool = False,
     engine: str = "auto",
+    min_recall: float | None = None,
     manifest: Mapping[str, Any] | Manifested | None = None,
 ) -> SimilarityGraph:
     """Connect every sample with its k nearest neighbours (GPS-SSL, section 3: view 2 comes from one of them).
@@ -46,7 +47,7 @@ def knn_graph(
     by index. With `include_self` the sample itself is the first of its k neighbours.
 
     The recall of every engine but the exact one is measured on sampled rows (see `recall`), printed on standard error
-    and kept in the graph's builder parameters; below 0.95 it is warned of.
+    and kept in the graph's builder parameters; below 0.95 it is warned of, below `min_recall` the graph is refused.
 
     Args:
         features: (N, D) real numbers, used as float32. A memory map of float32 may be larger than memory; any other
@@ -58,6 +59,7 @@ def knn_graph(
         include_self: count the sample as its own first neighbour.
         engine: an entry of the group `pal_plugin.engines`; `"auto"` is exact (`"faiss"`) below 100,000 rows and
             approximate (`"faiss_ivf"`) from there on.
+        min_recall: the least share of neighbours, 0 to 1, that an engine has to find on the sampled rows.
         manifest: the data set of the rows, as a manifest or its reference; kept in the graph.
 
     Returns:
@@ -65,10 +67,17 @@ def knn_graph(
 
     Raises:
         FeatureError: the features are no (N, D) array of numbers, or row i holds a NaN or infinity.
-        GraphError: k < 1, fewer than two rows, or an engine's answer is malformed.
-        ConfigError: unknown metric or engine.
+        GraphError: k < 1, fewer than two rows, or an engine's answer is malformed or below `min_recall`.
+        ConfigError: unknown metric or engine, or a `min_recall` outside 0 to 1.
+
+    Example:
+        >>> graph = knn_graph([[0.0], [1.0], [3.0], [7.0]], k=1)
+        >>> graph.neighbours(3)
+        (array([2], dtype=int32), array([1.], dtype=float32))
     """
     check_metric(metric)
+    if min_recall is not None and not 0 <= min_recall <= 1:
+        raise ConfigError(f"min_recall={min_recall} is no share of the neighbours", "Choose 0 to 1, such as 0.98")
     rows = checked_features(features)
     k = _clamped(k, len(rows), include_self)
     name = engine if engine != "auto" else EXACT if len(rows) < EXACT_ROWS else APPROXIMATE
@@ -91,7 +100,7 @@ def knn_graph(
         manifest=reference_of(manifest),
         builder={"name": "knn", "parameters": parameters, "cost": 0.0},
     )
-    return graph if name == EXACT or not others else _with_recall(graph, rows, metric)
+    return graph if name == EXACT or not others else _with_recall(graph, rows, metric, min_recall)
 
 
 def faiss_exact(features: Floats, k: int, metric: str, *, block: int = 4096) -> Longs:
@@ -116,13 +125,15 @@ def faiss_exact(features: Floats, k: int, metric: str, *, block: int = 4096) -> 
     return found
 
 
-def _with_recall(graph: SimilarityGraph, features: Floats, metric: str) -> SimilarityGraph:
-    """Measure the recall of the graph's engine, say it, and keep it in the builder's parameters."""
+def _with_recall(graph: SimilarityGraph, features: Floats, metric: str, least: float | None) -> SimilarityGraph:
+    """Measure the recall of the graph's engine, say it, refuse less than `least`, and keep it in the parameters."""
     parameters = graph.builder["parameters"]
     sample = min(256, graph.num_nodes)
     found = recall(graph, features, metric=metric, sample=sample)
     said = f"neighbours by {parameters['engine']}: recall {found:.4f} on {sample} sampled rows"
     print(said, file=sys.stderr, flush=True)
+    if least is not None and found < least:
+        raise GraphError(f"{said}, below min_recall={least}", f"Use engine={EXACT}, which is exact, or ask for less")
     if found < RECALL_FLOOR:
         warnings.warn(
             f"{said}, below {RECALL_FLOOR}: more than one neighbour in twenty is not among the nearest; "

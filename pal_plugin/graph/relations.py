@@ -18,11 +18,11 @@ Longs = npt.NDArray[np.int64]
 
 
 class Relations(ABC):
-    """Unordered pairs {i, j}, i ≠ j, of N samples that are known to be related: E of them, numbered 0 … |E| - 1.
+    """Unordered pairs {i, j}, i ≠ j, of N samples that are known to be related: #E of them, numbered 0 … #E - 1.
 
     Attributes:
         degree: (N,) int64, how many others each sample is known to be related to.
-        num_pairs: |E|.
+        num_pairs: #E.
         manifest: compact reference of the data set that the samples are of; None when unknown.
     """
 
@@ -45,7 +45,7 @@ class Relations(ABC):
         """Return the pairs of some numbers.
 
         Args:
-            numbers: (m,) in [0, |E|).
+            numbers: (m,) in [0, #E).
 
         Returns:
             (m, 2) int64 sample numbers.

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from pal_plugin.arrays import AnyArray
 from pal_plugin.errors import ConfigError, GraphError
 from pal_plugin.graph import disk
+from pal_plugin.graph.checks import all_positive, check_edges, check_rows
 from pal_plugin.graph.rows import integers, spread, weighted
 from pal_plugin.registry import near_matches
 
@@ -66,8 +67,8 @@ class SimilarityGraph:
             object.__setattr__(self, name, _frozen(name, getattr(self, name), dtype))
         object.__setattr__(self, "manifest", None if self.manifest is None else dict(self.manifest))
         object.__setattr__(self, "builder", dict(self.builder))
-        self._check_rows()
-        self._check_edges()
+        check_rows(self.indptr, self.indices.size, self.weights.size)
+        check_edges(self.indptr, self.indices, self.weights)
         if self.manifest is not None and self.manifest.get("size", self.num_nodes) != self.num_nodes:
             raise GraphError(
                 f"The graph has {self.num_nodes} nodes and its manifest {self.manifest['size']} samples", disk.REBUILD
@@ -76,38 +77,6 @@ class SimilarityGraph:
             raise GraphError(
                 f"The graph's builder has transitive={self.transitive!r}, neither true nor false", disk.REBUILD
             )
-
-    def _check_rows(self) -> None:
-        if self.indptr.size == 0 or self.indptr[0] != 0:
-            raise GraphError(
-                "The graph's indptr must start at 0 and have one entry more than there are nodes", disk.REBUILD
-            )
-        if (np.diff(self.indptr) < 0).any():
-            row = int(np.argmax(np.diff(self.indptr) < 0))
-            raise GraphError(f"The graph's indptr is not sorted: it falls at node {row}", disk.REBUILD)
-        if not self.indptr[-1] == self.indices.size == self.weights.size:
-            raise GraphError(
-                f"The graph's indptr ends at {self.indptr[-1]}, but there are {self.indices.size} indices and "
-                f"{self.weights.size} weights",
-                disk.REBUILD,
-            )
-
-    def _check_edges(self) -> None:
-        wrong = (self.indices < 0) | (self.indices >= self.num_nodes)
-        if wrong.any():
-            edge = int(np.argmax(wrong))
-            raise GraphError(
-                f"Edge {edge} of the graph leads to node {self.indices[edge]}, outside [0, {self.num_nodes})",
-                disk.REBUILD,
-            )
-        if not np.isfinite(self.weights).all():
-            edge = int(np.argmin(np.isfinite(self.weights)))
-            raise GraphError(f"Edge {edge} of the graph has the weight {self.weights[edge]}", disk.REBUILD)
-        keys = np.sort(self.sources * self.num_nodes + self.indices)
-        twice = np.flatnonzero(keys[1:] == keys[:-1])
-        if twice.size:
-            row, column = divmod(int(keys[twice[0]]), self.num_nodes)
-            raise GraphError(f"The graph has the edge from node {row} to node {column} twice", disk.REBUILD)
 
     def __repr__(self) -> str:
         name = self.manifest.get("name") if self.manifest else None
@@ -274,6 +243,13 @@ class SimilarityGraph:
 
         Raises:
             GraphError: an edge leaves or leads outside [0, n), comes twice, or has a weight that is not finite.
+
+        Example:
+            >>> graph = SimilarityGraph.from_edges(3, rows=[0, 0, 2], cols=[1, 2, 0], weights=[1.0, 0.5, -1.0])
+            >>> graph.neighbours(0)
+            (array([1, 2], dtype=int32), array([1. , 0.5], dtype=float32))
+            >>> graph.degree
+            array([2, 0, 1])
         """
         sources, targets = (integers(name, ends) for name, ends in (("rows", rows), ("cols", cols)))
         values = np.ones(sources.size) if weights is None else np.asarray(weights, dtype=np.float64)
@@ -336,9 +312,9 @@ class SimilarityGraph:
     @cached_property
     def positive_rows(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.float32]]:
         """`indptr`, `indices` and `weights` of the edges of positive weight alone."""
-        keep = self.weights > 0
-        if keep.all():
+        if all_positive(self.weights):
             return self.indptr, self.indices, self.weights
+        keep = self.weights > 0
         before = np.zeros(self.num_edges + 1, dtype=np.int64)
         np.cumsum(keep, out=before[1:])
         return before[self.indptr], self.indices[keep], self.weights[keep]

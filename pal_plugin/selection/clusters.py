@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.cluster import KMeans, MiniBatchKMeans
 
 from pal_plugin.errors import ConfigError
-from pal_plugin.graph.space import Doubles, Longs, check_metric
+from pal_plugin.graph.space import Doubles, Longs, Space, check_metric, checked_features
 from pal_plugin.selection.base import Selector, Task
 from pal_plugin.selection.density import mean_distances
 
@@ -131,8 +131,6 @@ class KMedoids(ClusterSelector):
 
 def _points(task: Task, metric: str) -> Doubles:
     """Return (N, D) float32 features, or their directions."""
-    from pal_plugin.graph.space import Space, checked_features
-
     if len(task.features) == 1:
         return np.asarray(task.features, dtype=np.float32)
     return np.asarray(Space.of(checked_features(task.features), metric).take(slice(None)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -26,7 +26,7 @@ class CoreSet(Selector):
 
     Args:
         refit: called before every round with the labelled and picked samples; None keeps the features of `select`.
-        batch: picks of a round.
+        batch: picks of a round; or the numbers of picks, ascending, at which rounds end.
         metric: see `KCenterGreedy`.
         start: of the first round, where nothing is labelled.
         seed: of a random start.
@@ -37,7 +37,7 @@ class CoreSet(Selector):
         self,
         *,
         refit: Refit | None = None,
-        batch: int = 1000,
+        batch: int | Sequence[int] = 1000,
         metric: str = "euclidean",
         start: str | int = "random",
         seed: int = 0,
@@ -51,12 +51,11 @@ class CoreSet(Selector):
         self.device = device
 
     def _order(self, task: Task) -> tuple[Longs, None]:
-        if self.batch < 1:
-            raise ConfigError(f"batch={self.batch} is no round", "Choose 1 or more")
+        ends = self._ends(task.budget)
         greedy = KCenterGreedy(metric=self.metric, start=self.start, seed=self.seed, device=self.device)
         picks = np.empty(0, dtype=np.int64)
         features = task.features
-        while len(picks) < task.budget:
+        for end in ends:
             known = np.concatenate([task.labelled, picks])
             if self.refit is not None and len(known):
                 features = checked_matrix(self.refit(known))
@@ -64,7 +63,16 @@ class CoreSet(Selector):
                     raise ConfigError(
                         f"refit returned {len(features)} rows for {len(task.features)} samples", "Embed all samples"
                     )
-            count = min(self.batch, task.budget - len(picks))
-            found = greedy.select(features, count, labelled=known, candidates=task.candidates)
+            found = greedy.select(features, end - len(picks), labelled=known, candidates=task.candidates)
             picks = np.concatenate([picks, found.indices])
         return picks, None
+
+    def _ends(self, budget: int) -> list[int]:
+        """Return after how many picks each round ends, the last one at the budget."""
+        if isinstance(self.batch, (int, np.integer)):
+            steps = [int(self.batch)] if self.batch < 1 else list(range(int(self.batch), budget, int(self.batch)))
+        else:
+            steps = [int(end) for end in self.batch]
+        if any(end <= before for before, end in zip([0, *steps], steps, strict=False)):
+            raise ConfigError(f"batch={self.batch} makes no rounds", "Choose 1 or more, or ascending numbers of picks")
+        return [end for end in steps if end < budget] + ([budget] if budget else [])

@@ -9,10 +9,10 @@ from torch import Tensor
 from pal_plugin.graph.space import Doubles, Longs
 from pal_plugin.progress import progress
 from pal_plugin.selection.base import Selector, Task, pick_device
+from pal_plugin.selection.coverage import TILE, cover_, squared_products
 from pal_plugin.selection.points import Points
 from pal_plugin.selection.product import full_precision
 
-_TILE = 1024  # samples at a time
 _AT_ONCE = 64  # gains that are brought up to date at a time
 
 
@@ -36,13 +36,12 @@ class FacilityLocation(Selector):
         with torch.inference_mode(), full_precision():
             points = Points(task.features, self.metric, pick_device(self.device))
             covered = torch.full((len(points),), 4 * float(points.norms.max()) ** 2, device=points.device)
-            for start in range(0, len(task.labelled), _AT_ONCE):
-                _cover(points, covered, task.labelled[start : start + _AT_ONCE])
+            cover_(points, covered, task.labelled)
             return self._greedy(points, covered, task), None
 
     def _greedy(self, points: Points, covered: Tensor, task: Task) -> Longs:
-        blocks = range(0, len(task.candidates), _TILE if task.budget else len(task.candidates) + 1)
-        gains = [_gains(points, covered, task.candidates[i : i + _TILE]) for i in progress(blocks, "gains (blocks)")]
+        blocks = range(0, len(task.candidates), TILE if task.budget else len(task.candidates) + 1)
+        gains = [_gains(points, covered, task.candidates[i : i + TILE]) for i in progress(blocks, "gains (blocks)")]
         bound = np.concatenate(gains) if gains else np.empty(0)
         fresh = np.zeros(len(bound), dtype=np.int64)  # the picks that a gain accounts for
         picks: list[int] = []
@@ -55,27 +54,15 @@ class FacilityLocation(Selector):
                 fresh[top] = len(picks)
                 continue
             picks.append(int(task.candidates[best]))
-            _cover(points, covered, task.candidates[[best]])
+            cover_(points, covered, task.candidates[[best]])
             bound[best] = -np.inf
         return np.array(picks, dtype=np.int64)
-
-
-def _squared(points: Points, rows: slice, others: Longs) -> Tensor:
-    """Return squared distances (rows, others)."""
-    y, c = points.products(rows), points.products(others)
-    return (y.square().sum(dim=1)[:, None] + c.square().sum(dim=1) - 2 * y @ c.T).clamp_(min=0)
 
 
 def _gains(points: Points, covered: Tensor, candidates: Longs) -> Doubles:
     """Return by how much each candidate would lower the sum over all samples."""
     total = torch.zeros(len(candidates), dtype=torch.float64, device=points.device)
-    for start in range(0, len(points), _TILE):
-        rows = slice(start, start + _TILE)
-        total += (covered[rows, None] - _squared(points, rows, candidates)).clamp_(min=0).sum(dim=0)
+    for start in range(0, len(points), TILE):
+        rows = slice(start, start + TILE)
+        total += (covered[rows, None] - squared_products(points, rows, candidates)).clamp_(min=0).sum(dim=0)
     return np.asarray(total.cpu().numpy())
-
-
-def _cover(points: Points, covered: Tensor, picks: Longs) -> None:
-    for start in range(0, len(points), _TILE):
-        rows = slice(start, start + _TILE)
-        covered[rows] = torch.minimum(covered[rows], _squared(points, rows, picks).amin(dim=1))

@@ -47,6 +47,13 @@ class KCenterGreedy(Selector):
         balanced: run one greedy in every class (`labels` of `select`), and take the next pick of the class with the
             fewest labelled and picked so far (ties: the lowest class). The radius is then that of covering every sample
             by picks of its own class.
+
+    Example:
+        The sample nearest to the mean, then the one furthest from it, then the one furthest from both:
+
+        >>> picks = KCenterGreedy().select([[0.0], [1.0], [2.0], [10.0]], budget=3)
+        >>> picks.indices, picks.radii
+        (array([2, 3, 0]), array([8., 2., 1.]))
     """
 
     def __init__(

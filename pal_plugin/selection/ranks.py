@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol, TypeVar
 
+import torch
 import torch.distributed as dist
 
 from pal_plugin.errors import ConfigError
@@ -48,18 +49,20 @@ class Group:
         if not (dist.is_available() and dist.is_initialized()):
             raise ConfigError(
                 "A distributed selection needs a process group",
-                "Start it by torchrun and call torch.distributed.init_process_group(), or leave out distributed=True",
+                "Start by torchrun and call torch.distributed.init_process_group(), or use select on one process",
             )
         self.rank = dist.get_rank()
 
     def gather(self, thing: T) -> list[T]:
         """Return the `thing` of every rank."""
         things: list[Any] = [None] * dist.get_world_size()
-        dist.all_gather_object(things, thing)
+        with torch.inference_mode(False):  # torch 2.4 cannot send from within it
+            dist.all_gather_object(things, thing)
         return things
 
     def share(self, thing: T) -> T:
         """Return the `thing` of rank 0."""
         things = [thing]
-        dist.broadcast_object_list(things)
+        with torch.inference_mode(False):  # as above
+            dist.broadcast_object_list(things)
         return things[0]

@@ -86,10 +86,10 @@ class Selection:
     def save(
         self, path: str | os.PathLike[str], *, ids: Sequence[str] | None = None, labels: npt.ArrayLike | None = None
     ) -> None:
-        """Write the picks as CSV (`rank,index,id,radius`, and `label`), and what they index beside it as JSON.
+        """Write the picks as CSV (`rank,index,id,radius`, and `label`), and beside it as JSON what they index.
 
         Args:
-            path: `picks.csv`; `picks.json` is written with it.
+            path: `picks.csv`; `picks.json` is written with it, which holds the ids of the picks, in order, as well.
             ids: of all samples of the data set; without them the column stays empty.
             labels: of all samples; without them there is no such column.
         """
@@ -103,6 +103,7 @@ class Selection:
                 "manifest": None if self.manifest is None else dict(self.manifest),
                 "selector": dict(self.selector),
                 "samples": self.samples,
+                "ids": None if ids is None else [ids[index] for index in self.indices.tolist()],
             },
         )
         with atomic_path(target) as temporary:
@@ -122,6 +123,10 @@ class Selection:
         """
         source = Path(path)
         about = read_json(source.with_suffix(".json"), SelectionError, _AGAIN)
+        if about.get("format") != FORMAT:
+            raise SelectionError(
+                f"{source} is of the format {about.get('format')!r}; this pal_plugin reads format {FORMAT}", _AGAIN
+            )
         text = _text(source)
         if about.get("picks") != hashlib.sha256(text.encode()).hexdigest():
             raise SelectionError(f"{source} is not the file that {source.with_suffix('.json')} describes", _AGAIN)
@@ -129,7 +134,7 @@ class Selection:
         if manifest is not None:
             if reference is None:
                 raise ManifestError(f"The picks in {source} do not say which data set they index", _AGAIN)
-            check_reference(reference, manifest, what="The picks", path=source, made_by=MADE_BY)
+            check_reference(reference, manifest, what="The selection", path=source, made_by=MADE_BY)
         indices, radii = _columns(source, text)
         return cls(indices, radii, reference, about.get("selector") or {}, about.get("samples"))
 
@@ -160,9 +165,9 @@ def _columns(source: Path, text: str) -> tuple[Longs, Doubles | None]:
     try:
         rows = [(int(row["rank"]), int(row["index"]), row["radius"]) for row in csv.DictReader(io.StringIO(text))]
         radii = np.array([float(radius) if radius else np.nan for _, _, radius in rows])
-    except (KeyError, TypeError, ValueError) as cause:
+        indices = np.array([index for _, index, _ in rows], dtype=np.int64)
+    except (KeyError, TypeError, ValueError, OverflowError, csv.Error) as cause:
         raise SelectionError(f"{source} is no file of picks: {cause!r}", _AGAIN) from cause
-    indices = np.array([index for _, index, _ in rows], dtype=np.int64)
     if [rank for rank, _, _ in rows] != list(range(len(rows))) or len(np.unique(indices)) != len(indices):
         raise SelectionError(f"{source} is no file of picks: ranks are not in order or a sample is there twice", _AGAIN)
     return indices, None if np.isnan(radii).all() and len(radii) else radii

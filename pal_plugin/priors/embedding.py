@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from pal_plugin.arrays import first_bad_row, refuse_foreign_folder
+from pal_plugin.arrays import checksum, first_bad_row, refuse_foreign_folder
 from pal_plugin.errors import ConfigError, FeatureError
 from pal_plugin.io import cache_folder
 from pal_plugin.priors.base import AnyPrior, Prior, ready
+from pal_plugin.priors.cluster import ray_batches
 from pal_plugin.priors.partial import PartialFeatures, alone
 from pal_plugin.priors.reading import read_batches
 from pal_plugin.priors.store import FeatureStore, description, load_features
 from pal_plugin.progress import progress as reported
+from pal_plugin.registry import near_matches
 
 if TYPE_CHECKING:
-    from pal_plugin.data.dataset import ImageDataset
+    from pal_plugin.data.dataset import ImageDataset, Images
 
+_Batches: TypeAlias = "Callable[[Images, Prior, Sequence[int], int], Iterator[npt.NDArray[np.float32]]]"
+"""(images, prior, first rows, batch size) → the features of each batch, in order."""
+ENGINES = ("local", "ray")
 _ARRAYS_AT_ONCE = 1024
 _LAZY_AT_ONCE = 64  # photographs of 12 megapixels take 36 MB each once they are decoded
 
@@ -32,6 +38,7 @@ def embed(
     out: Path | None = None,
     batch_size: int | None = None,
     num_workers: int = 0,
+    engine: str = "local",
     progress: bool = True,
 ) -> FeatureStore:
     """Embed every image of a data set, unaugmented, in order.
@@ -49,6 +56,7 @@ def embed(
             None.
         num_workers: processes that read images ahead, for those that are decoded as they are needed; the features do
             not depend on it.
+        engine: `"local"`, or `"ray"` to embed on a Ray cluster (`ray_batches`); the store is the same.
         progress: report progress on standard error.
 
     Returns:
@@ -57,11 +65,15 @@ def embed(
     Raises:
         FeatureError: the prior gave a wrong shape, a NaN or infinity (its row is named); an embedding of something
             else into the same folder was stopped and not removed; or the disk is full.
-        ConfigError: a batch size below 1, or a negative number of processes.
+        ConfigError: a batch size below 1, a negative number of processes, no such engine, or Ray is not installed.
         PalError: what the data set or the prior finds wrong.
     """
     if batch_size is not None and batch_size < 1:
         raise ConfigError(f"A batch of {batch_size} images was asked for", "Choose a batch size of at least 1")
+    if engine not in ENGINES:
+        raise ConfigError(
+            f"There is no engine called {engine!r} to embed with", f"Choose another: {near_matches(engine, ENGINES)}"
+        )
     prior = ready(prior, dataset)
     folder = cached_at(dataset, prior) if out is None else Path(out)
     if out is None and folder.exists():
@@ -72,7 +84,8 @@ def embed(
             return load_features(folder, dataset.manifest)
         if batch_size is None:
             batch_size = _ARRAYS_AT_ONCE if isinstance(dataset.images, np.ndarray) else _LAZY_AT_ONCE
-        _embed_all(dataset, prior, folder, batch_size, num_workers, progress)
+        batches = _local_batches(num_workers) if engine == "local" else ray_batches
+        _embed_all(dataset, prior, folder, batch_size, batches, progress)
     return load_features(folder, dataset.manifest)
 
 
@@ -85,16 +98,15 @@ def cached_at(dataset: ImageDataset, prior: Prior) -> Path:
 
 
 def _embed_all(
-    dataset: ImageDataset, prior: Prior, folder: Path, batch_size: int, num_workers: int, progress: bool
+    dataset: ImageDataset, prior: Prior, folder: Path, batch_size: int, embedded: _Batches, progress: bool
 ) -> None:
     info = {"prior": prior.name, "key": prior.key, "image_shape": _image_shape(dataset)}
     made_from = {"data set": dataset.manifest.digest, **info, "batch size": batch_size}
     partial = PartialFeatures(folder, len(dataset), made_from)
     starts = range(partial.rows, len(dataset), batch_size)
     steps = reported(starts, f"{prior.name} features (batches)") if progress else starts
-    for start, images in zip(steps, read_batches(dataset.images, starts, batch_size, num_workers), strict=True):
-        batch = prior.embed(images)
-        problem = _problem(batch, len(images), partial.dimensions, start)
+    for start, batch in zip(steps, embedded(dataset.images, prior, starts, batch_size), strict=True):
+        problem = _problem(batch, min(batch_size, len(dataset) - start), partial.dimensions, start)
         if problem:
             partial.discard()
             raise FeatureError(
@@ -104,7 +116,17 @@ def _embed_all(
             )
         partial.append(batch)
     assert partial.dimensions is not None  # a data set has images
-    partial.finish(description((len(dataset), partial.dimensions), dataset.manifest, info))
+    shape = (len(dataset), partial.dimensions)
+    partial.finish(description(shape, dataset.manifest, info, checksum(partial.file)))
+
+
+def _local_batches(num_workers: int) -> _Batches:
+    def batches(
+        images: Images, prior: Prior, starts: Sequence[int], batch_size: int
+    ) -> Iterator[npt.NDArray[np.float32]]:
+        return (prior.embed(batch) for batch in read_batches(images, starts, batch_size, num_workers))
+
+    return batches
 
 
 def _problem(batch: npt.NDArray[np.float32], count: int, dimensions: int | None, start: int) -> str | None:

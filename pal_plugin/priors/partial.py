@@ -63,11 +63,11 @@ class PartialFeatures:
         with _writing(self._target):
             if self.dimensions is None:
                 self._begin(features.shape[1])
-            with self._file.open("ab") as file:  # and no memory map: on a full disk that ends in a bus error
+            with self.file.open("ab") as file:  # and no memory map: on a full disk that ends in a bus error
                 file.write(np.ascontiguousarray(features, dtype="<f4").reshape(-1).view(np.uint8).data)
             self.rows += len(features)
             if self.rows == self._total or time.monotonic() - self._recorded_at >= _RECORD_EVERY_S:
-                _sync(self._file)
+                _sync(self.file)
                 record = {"rows": self.rows, "dimensions": self.dimensions, "made_from": self._made_from}
                 write_json(self.folder / "partial.json", record)
                 self._recorded_at = time.monotonic()
@@ -89,12 +89,13 @@ class PartialFeatures:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     @property
-    def _file(self) -> Path:
+    def file(self) -> Path:
+        """The rows so far."""
         return self.folder / "features.npy"
 
     def _begin(self, dimensions: int) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        with self._file.open("wb") as file:
+        with self.file.open("wb") as file:
             header = {"descr": "<f4", "fortran_order": False, "shape": (self._total, dimensions)}
             np.lib.format.write_array_header_1_0(file, header)
         self.dimensions = dimensions
@@ -121,7 +122,7 @@ class PartialFeatures:
     def _cut(self, rows: int, dimensions: int, mend: str) -> None:
         """Drop what was written after the last record."""
         try:
-            with self._file.open("r+b") as file:
+            with self.file.open("r+b") as file:
                 np.lib.format.read_magic(file)
                 shape, _, _ = np.lib.format.read_array_header_1_0(file)
                 end = file.tell() + 4 * rows * dimensions
@@ -129,7 +130,7 @@ class PartialFeatures:
                     raise ValueError(f"it does not hold {rows} of {self._total} rows")
                 file.truncate(end)
         except (OSError, ValueError) as error:
-            raise FeatureError(f"{self._file} is missing or damaged: {error}", mend) from error
+            raise FeatureError(f"{self.file} is missing or damaged: {error}", mend) from error
 
 
 @contextlib.contextmanager

@@ -15,10 +15,12 @@ import numpy.typing as npt
 
 from pal_plugin.arrays import (
     AnyArray,
+    checksum,
     first_bad_row,
     nothing_at,
     read_array,
     read_json,
+    refuse_altered,
     refuse_foreign_folder,
     write_array,
 )
@@ -70,10 +72,10 @@ def save_features(
     if len(features) != len(manifest):
         raise FeatureError(f"There are {len(features)} rows of features and {len(manifest)} samples", _AGAIN)
     refuse_foreign_folder(target, "features.json", FeatureError)
-    text = description(features.shape, manifest, info)
     try:
         with atomic_folder(target) as temporary:
             write_array(temporary / "features.npy", features)
+            text = description(features.shape, manifest, info, checksum(temporary / "features.npy"))
             (temporary / "features.json").write_text(text, encoding="utf-8")
     except OSError as error:
         raise FeatureError(
@@ -82,9 +84,10 @@ def save_features(
     return load_features(target)
 
 
-def description(shape: tuple[int, ...], manifest: Manifest, info: Mapping[str, Any]) -> str:
-    """Return the text of `features.json`."""
-    record = {"format": FORMAT, "shape": list(shape), "manifest": manifest.reference(), "info": dict(info)}
+def description(shape: tuple[int, ...], manifest: Manifest, info: Mapping[str, Any], crc32: int) -> str:
+    """Return the text of `features.json`; `crc32` is the checksum of the file `features.npy`."""
+    about = {"shape": list(shape), "crc32": {"features": crc32}, "manifest": manifest.reference(), "info": dict(info)}
+    record = {"format": FORMAT, **about}
     return json.dumps(record, indent=2, allow_nan=False) + "\n"
 
 
@@ -97,7 +100,8 @@ def load_features(path: str | os.PathLike[str], manifest: Manifest | None = None
         manifest: the data set at hand; None skips the comparison.
 
     Raises:
-        FeatureError: a file is missing, truncated, of another format or type, or a row holds a NaN or infinity.
+        FeatureError: a file is missing, truncated, altered, of another format or type, or a row holds a NaN or an
+            infinity.
         ManifestError: the features are those of another data set.
     """
     place = Path(path)
@@ -115,7 +119,8 @@ def load_features(path: str | os.PathLike[str], manifest: Manifest | None = None
             f"{folder} has the feature format {record.get('format')!r}; this pal_plugin reads format {FORMAT}", _AGAIN
         )
     features = read_array(folder / "features.npy", FeatureError, _AGAIN)
-    _check(features, str(folder))
+    _check(features, str(folder))  # first: it names the row
+    refuse_altered(folder, record, FeatureError, _AGAIN)
     reference = record.get("manifest")
     if list(features.shape) != record.get("shape") or not isinstance(reference, dict):
         raise FeatureError(

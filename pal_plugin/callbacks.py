@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
+import warnings
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -36,7 +38,7 @@ class Checkpoints(Callback):
     Args:
         folder: the run's folder.
         identity: what a checkpoint has to agree in to be gone on from: `config` (resolved, as plain containers), and
-            the digests of `dataset` and `graph`.
+            the digests of `dataset` and `graph`; and what it goes on with, its `precision`.
         every_n_epochs: how often at the end of an epoch; the last epoch is always kept.
         every_n_steps: how often within an epoch, in batches; None for never.
     """
@@ -191,3 +193,10 @@ def _loss(outputs: Any) -> float:
 
 def _say(line: str) -> None:
     print(f"pal train: {line}", file=sys.stderr, flush=True)
+
+
+def quieten() -> None:
+    """Keep Lightning's advice and other people's deprecations out of the run's output."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated")
+    warnings.filterwarnings("ignore", message="The number of training batches .* is smaller than the logging interval")

@@ -13,13 +13,16 @@ from omegaconf import DictConfig
 from torch.utils.data import DataLoader
 
 from pal_plugin.data import ImageDataset, Policy, dataset_from_config, eval_loader, pair_loader
+from pal_plugin.data.lazy import LazyImages
 from pal_plugin.data.sources import available_splits
-from pal_plugin.errors import GraphError
+from pal_plugin.errors import ConfigError, GraphError
 from pal_plugin.evaluation import encode
 from pal_plugin.graph import SimilarityGraph
 from pal_plugin.graph.relations import Relations, relations
 from pal_plugin.graphs import graph_of_features
 
+SHARE_OF_GPU = 0.25
+"""Of the free memory of a GPU, what images may take without being asked for there: the rest is for training."""
 _ARRAYS = ("indptr", "indices", "weights")
 
 
@@ -76,6 +79,7 @@ class PairData(LightningDataModule):
         """Return the graph-aware loader of this rank, set to the cursor, and tell the method what is known."""
         trainer: Any = self.trainer
         neighbours = self.graph if self.relations is None else None
+        device = images_device(self.cfg.data.get("on_device", "auto"), self.dataset, trainer.strategy.root_device)
         loader = pair_loader(
             self.dataset,
             [Policy.from_config(policy) for policy in self.cfg.augmentations],
@@ -87,9 +91,10 @@ class PairData(LightningDataModule):
             draw="uniform" if neighbours is None else self.cfg.graph.draw,
             relations=self.relations,
             related_share=self.related_share or 0.0,
-            num_workers=self.cfg.data.num_workers,
+            num_workers=self.cfg.data.num_workers if device is None else 0,
             rank=trainer.global_rank,
             world_size=trainer.world_size,
+            device=device,
         )
         pairs: Any = loader.dataset
         self.without_edges = pairs.without_edges
@@ -163,6 +168,29 @@ class PairData(LightningDataModule):
         arrays = {name: state_dict[name].numpy() for name in _ARRAYS}
         self._set_graph(SimilarityGraph(**arrays, manifest=self.dataset.manifest.reference()))
         self._refreshed = True
+
+
+def images_device(wanted: bool | str, dataset: ImageDataset, device: torch.device) -> torch.device | None:
+    """Return where the training images are to be kept and augmented; None is in memory.
+
+    Args:
+        wanted: `data.on_device`: `auto` keeps them on a GPU if they are in memory and take at most `SHARE_OF_GPU` of
+            what is free on it; true and false decide it.
+        dataset: the training images.
+        device: that the run trains on.
+
+    Raises:
+        ConfigError: true for a run on the CPU.
+    """
+    if wanted is True:
+        if device.type == "cpu":
+            raise ConfigError("data.on_device is true, but the run is on the CPU", "Set data.on_device=auto")
+        return device
+    images = dataset.images
+    if wanted is False or device.type != "cuda" or isinstance(images, LazyImages):
+        return None
+    free, _ = torch.cuda.mem_get_info(device)
+    return device if images.nbytes <= SHARE_OF_GPU * free else None
 
 
 def validation_images(cfg: DictConfig, dataset: ImageDataset) -> tuple[ImageDataset | None, str]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 import sys
+import traceback
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import hydra
@@ -17,6 +19,7 @@ from hydra.errors import HydraException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from yaml import YAMLError
 
 from pal_plugin.errors import ConfigError
 from pal_plugin.registry import near_matches
@@ -65,6 +68,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _run()
     except (HydraException, OmegaConfBaseException) as error:
         raise explained(error, name) from error
+    except (YAMLError, UnicodeDecodeError) as error:
+        if not _while_composing(error):
+            raise
+        raise ConfigError(
+            f"The config {name!r}, or one that it is made of, cannot be read: {' '.join(str(error).split())}",
+            "Correct that file: it has to be YAML in UTF-8",
+        ) from error
     finally:
         sys.argv = before
 
@@ -111,6 +121,12 @@ def _run(cfg: DictConfig) -> float | None:
     from pal_plugin.train import train  # after Hydra has answered --help and --cfg
 
     return objective(cfg, train(cfg))
+
+
+def _while_composing(error: Exception) -> bool:
+    """Return whether Hydra raised `error` while it read files, and not the training that it calls."""
+    places = [Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__)]
+    return Path(__file__).with_name("train.py") not in places
 
 
 def _config_name(arguments: list[str]) -> str | None:

@@ -14,7 +14,10 @@ from pal_plugin.host import load_checkpoint
 
 # What two configs of one run may differ in: where it writes and reads, and what it says. What it reads, the images and
 # the graph, is compared by its digest.
-FREE_KEYS = ("run_dir", "resume", "checkpoint", "logger", "name", "data.root", "data.num_workers", "graph.path")
+FREE_KEYS = (
+    *("run_dir", "resume", "checkpoint", "logger", "profiler", "name", "graph.path"),
+    *("data.root", "data.num_workers", "data.on_device"),
+)
 IDENTITY = ("config", "dataset", "graph")
 
 

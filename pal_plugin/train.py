@@ -3,32 +3,19 @@
 from __future__ import annotations
 
 import copy
-import logging
 import math
 import sys
 import time
-import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch import Trainer, seed_everything
-from lightning.pytorch.callbacks import LearningRateMonitor, TQDMProgressBar
-from lightning.pytorch.loggers import CSVLogger, Logger
-from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
 
-from pal_plugin.callbacks import (
-    LAST,
-    WITHOUT_EDGES,
-    AtomicCheckpointIO,
-    Checkpoints,
-    GraphFigures,
-    GraphRefresh,
-    OracleEdges,
-    ProgressLines,
-)
+from pal_plugin.callbacks import LAST, WITHOUT_EDGES, quieten
+from pal_plugin.compiling import compile_backbones
 from pal_plugin.data import ImageDataset, dataset_from_config
 from pal_plugin.datamodule import PairData, labelled, validation_images
 from pal_plugin.errors import ConfigError, DeviceError, GraphError, LossError
@@ -38,9 +25,11 @@ from pal_plugin.host.config import plain
 from pal_plugin.io import write_json, write_torch
 from pal_plugin.length import with_length
 from pal_plugin.methods import find_method
-from pal_plugin.precision import fast_bfloat16
+from pal_plugin.precision import training_precision
+from pal_plugin.profiling import StepProfiler
 from pal_plugin.relations import check_method, describe, doubts, figures, share_of_batches
 from pal_plugin.resume import checkpoint_to_resume, run_folder
+from pal_plugin.trainer import make_trainer
 from pal_plugin.values import check_values
 
 MODEL = "model.ckpt"
@@ -62,7 +51,7 @@ def train(cfg: DictConfig) -> dict[str, Any]:
         PalError: what was asked for cannot be had; nothing half-written stays behind.
     """
     begun = time.monotonic()
-    _quieten()
+    quieten()
     check_values(cfg)
     _check_device(cfg)
     check_method(find_method(cfg.method), cfg)  # before anything is fetched, embedded or written
@@ -70,6 +59,7 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     dataset = dataset_from_config(cfg.data, "train")
     cfg = with_length(with_classes(cfg, dataset), dataset)
     module = build(cfg)
+    compile_backbones(module, cfg.compile)
     folder = run_folder(cfg)
     data = _data(cfg, dataset, module)
     identity: dict[str, Any] = {
@@ -78,11 +68,16 @@ def train(cfg: DictConfig) -> dict[str, Any]:
         "graph": None if data.graph is None else data.graph.digest,
     }
     resume = checkpoint_to_resume(cfg, identity, folder)
-    if resume is not None:
-        data.cursor = tuple(load_checkpoint(resume)["cursor"])
+    begun_run = {} if resume is None else load_checkpoint(resume)
+    data.cursor = tuple(begun_run.get("cursor", data.cursor))
+    # as it began, also on a machine where `auto` means another
+    precision = begun_run.get("precision", training_precision(cfg))
     seed_everything(cfg.seed, verbose=False)  # what embedding drew, and whether it was in the cache, must not matter
-    trainer = make_trainer(cfg, identity, folder, validate=data.validation is not None, refresh_every=every)
+    options = {"validate": data.validation is not None, "refresh_every": every, "precision": precision}
+    profiler = StepProfiler(module) if cfg.get("profiler") else None
+    trainer = make_trainer(cfg, identity, folder, profiler=profiler, **options)
     _say_what(cfg, data, folder, resume)
+    _say_how(cfg, precision, trainer)
     for doubt in _doubts(cfg, data, module, trainer.world_size):
         _say(doubt)
     try:
@@ -124,56 +119,6 @@ def build(cfg: DictConfig) -> Any:
     seed_everything(cfg.seed, verbose=False)
     module = find_method(cfg.method)(parse_cfg(cfg))
     return module if cfg.performance.disable_channel_last else module.to(memory_format=torch.channels_last)
-
-
-def make_trainer(
-    cfg: DictConfig, identity: dict[str, Any], folder: Path, *, validate: bool, refresh_every: int | None
-) -> Trainer:
-    """Return Lightning's trainer for a run.
-
-    Args:
-        cfg: a composed config.
-        identity: what the run is; see `Checkpoints`.
-        folder: where it writes.
-        validate: whether there are images to validate on.
-        refresh_every: after how many epochs each time the graph is built anew; None for never.
-    """
-    bar = sys.stderr.isatty()
-    callbacks: list[Any] = [
-        *([GraphRefresh(refresh_every)] if refresh_every else []),
-        Checkpoints(folder, identity, **cfg.checkpoint),
-        GraphFigures(),
-        OracleEdges(),
-        ProgressLines(bar=bar),
-        LearningRateMonitor(logging_interval="step"),
-        *([TQDMProgressBar()] if bar else []),
-    ]
-    return Trainer(
-        accelerator=cfg.accelerator,
-        devices=cfg.devices,
-        num_nodes=cfg.num_nodes,
-        strategy=DDPStrategy(find_unused_parameters=False) if cfg.strategy == "ddp" else cfg.strategy,
-        precision=_precision(cfg),
-        sync_batchnorm=cfg.sync_batchnorm,
-        max_epochs=cfg.max_epochs,
-        max_steps=-1 if cfg.max_steps is None else cfg.max_steps,
-        accumulate_grad_batches=cfg.accumulate_grad_batches,
-        gradient_clip_val=cfg.get("gradient_clip_val"),
-        limit_train_batches=cfg.limit_train_batches,
-        limit_val_batches=None if validate else 0,
-        check_val_every_n_epoch=cfg.validation.every_n_epochs,
-        num_sanity_val_steps=0,  # it would draw from the random state that a resumed run restores
-        log_every_n_steps=10,
-        logger=_loggers(cfg, folder),
-        callbacks=callbacks,
-        plugins=[AtomicCheckpointIO()],
-        default_root_dir=folder,
-        reload_dataloaders_every_n_epochs=1 if refresh_every else 0,  # workers hold a copy of the graph
-        use_distributed_sampler=False,  # our sampler knows its rank
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        enable_progress_bar=bar,
-    )
 
 
 def export(module: torch.nn.Module, config: dict[str, Any], path: Path) -> None:
@@ -230,46 +175,6 @@ def _check_device(cfg: DictConfig) -> None:
         )
 
 
-def _quieten() -> None:
-    """Keep Lightning's advice and other people's deprecations out of the run's output."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated")
-    warnings.filterwarnings("ignore", message="The number of training batches .* is smaller than the logging interval")
-
-
-def _precision(cfg: DictConfig) -> Any:
-    if cfg.precision != "auto":
-        return str(cfg.precision)
-    on_gpu = cfg.accelerator != "cpu" and torch.cuda.is_available()
-    if fast_bfloat16("cuda" if on_gpu else "cpu"):
-        return "bf16-mixed"
-    return "16-mixed" if on_gpu else "32-true"
-
-
-def _loggers(cfg: DictConfig, folder: Path) -> list[Logger]:
-    loggers: list[Logger] = [CSVLogger(folder, name="csv")]
-    options = {key: value for key, value in cfg.logger.items() if key != "name"}
-    try:
-        if cfg.logger.name == "wandb":
-            from lightning.pytorch.loggers import WandbLogger
-
-            loggers.append(WandbLogger(name=cfg.name, save_dir=folder, **options))
-        elif cfg.logger.name == "tensorboard":
-            from lightning.pytorch.loggers import TensorBoardLogger
-
-            loggers.append(TensorBoardLogger(folder, name="tensorboard", **options))
-        elif cfg.logger.name == "dvclive":
-            from dvclive.lightning import DVCLiveLogger
-
-            loggers.append(DVCLiveLogger(run_name=cfg.name, dir=str(folder / "dvclive"), **options))
-    except ImportError as error:
-        raise ConfigError(
-            f"logger={cfg.logger.name} needs a package that is not installed ({error})",
-            f"Run pip install 'pal-plugin[{cfg.logger.name}]', or use logger=none",
-        ) from error
-    return loggers
-
-
 def _say_what(cfg: DictConfig, data: PairData, folder: Path, resume: Path | None) -> None:
     images = f"{len(data.dataset)} images of {data.dataset.name}"
     pairs = "no graph" if data.graph is None else f"a graph of {data.graph.num_edges} edges"
@@ -278,6 +183,12 @@ def _say_what(cfg: DictConfig, data: PairData, folder: Path, resume: Path | None
     where = f"into {folder}" + ("" if resume is None else f", going on from epoch {data.cursor[0] + 1}")
     chosen = f"profile {cfg.profile} (or profile=debug|smoke|cpu|paper)"
     _say(f"{chosen}: {cfg.method} on {images}, {pairs}, {cfg.max_epochs} epochs, {where}")
+
+
+def _say_how(cfg: DictConfig, precision: str, trainer: Trainer) -> None:
+    layout = "contiguous" if cfg.performance.disable_channel_last else "channels_last"
+    chosen = " (what precision=auto means here)" if cfg.precision == "auto" else ""
+    _say(f"{trainer.num_devices} × {trainer.strategy.root_device.type}, {precision}{chosen}, images {layout}")
 
 
 @rank_zero_only

@@ -18,6 +18,7 @@ from pal_plugin.errors import ConfigError
 from pal_plugin.host.config import plain
 from pal_plugin.host.optim import make_optimizer, make_scheduler
 from pal_plugin.host.solo import INFO, SoloBase, SoloMomentum
+from pal_plugin.host.teacher import move_teacher
 
 Outputs = dict[str, Any]
 
@@ -116,6 +117,7 @@ class HostBase(SoloBase):  # type: ignore[misc]
                 "Let augmentations.*.num_crops add up to the loader's views",
             )
         targets = self._targets_of_views(batch)
+        # A pass for each view, as in the hosts: BatchNorm's statistics are those of one view.
         steps = [
             self.base_training_step(view, target)
             for view, target in zip(views[: self.num_large_crops], targets, strict=True)
@@ -240,8 +242,7 @@ class HostMomentum(SoloMomentum, HostBase):  # type: ignore[misc]
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Move the teacher towards the student after every optimiser step (not after every accumulated batch)."""
         if self.trainer.global_step > self.last_step:
-            for online, teacher in self.momentum_pairs:
-                self.momentum_updater.update(online, teacher)
+            move_teacher(self.momentum_pairs, self.momentum_updater.cur_tau)
             self.log("tau", self.momentum_updater.cur_tau)
             self._update_tau()
         self.last_step = self.trainer.global_step

@@ -19,6 +19,7 @@ from pal_plugin.host.config import parse_cfg
 from pal_plugin.host.foreign import ARGS, foreign_config
 from pal_plugin.host.release import ReleaseNames
 from pal_plugin.host.solo import INFO, SoloBase
+from pal_plugin.io import refuse_altered_archive
 from pal_plugin.registry import near_matches
 
 BACKBONES: tuple[str, ...] = tuple(SoloBase._SUPPORTED_ENCODERS if INFO.kind == "release" else SoloBase._BACKBONES)
@@ -50,6 +51,7 @@ def load_checkpoint(path: str | PathLike[str]) -> dict[str, Any]:
     if not file.is_file():
         raise CheckpointError(f"There is no checkpoint at {file}", "Name an existing file")
     try:
+        refuse_altered_archive(file)
         checkpoint = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # of files of other kinds torch raises whatever it stumbles over
         raise _unreadable(file, error) from error

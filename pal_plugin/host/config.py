@@ -7,6 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from pal_plugin.devices import device_count
 from pal_plugin.errors import ConfigError
 from pal_plugin.host.optim import check_optimizer
 
@@ -84,14 +85,13 @@ def parse_cfg(cfg: DictConfig) -> DictConfig:
     `batch_size * devices * num_nodes / 256`.
 
     Raises:
-        ConfigError: a value that a method cannot do without is missing.
+        ConfigError: a value that a method cannot do without is missing, or `devices` cannot be read.
     """
     parsed = with_defaults(cfg)
     sizes = [(pipeline.crop_size, pipeline.num_crops) for pipeline in parsed.augmentations]
     parsed.data.num_large_crops = sum(count for size, count in sizes if size == sizes[0][0])
     parsed.data.num_small_crops = sum(count for size, count in sizes if size != sizes[0][0])
-    devices = parsed.devices if isinstance(parsed.devices, int) else len(parsed.devices)
-    scale = parsed.optimizer.batch_size * devices * parsed.num_nodes / 256
+    scale = parsed.optimizer.batch_size * device_count(parsed) * parsed.num_nodes / 256
     parsed.optimizer.lr *= scale
     parsed.optimizer.classifier_lr *= scale
     return parsed

@@ -22,7 +22,7 @@ class LARS(Optimizer):
     The update of a weight w with gradient g is `ratio * (g + weight_decay * w)` with
     `ratio = eta * |w| / (|g| + weight_decay * |w| + eps)`, then momentum. Where either norm is zero, and for biases and
     norms when they are excluded, it is plain SGD without decay. Numerically equal to solo-learn main's `LARS`, without
-    its host synchronisation per parameter.
+    its host synchronisation per parameter: all parameters of a group, which are on one device, are updated together.
 
     Args:
         params: parameters or groups.
@@ -73,33 +73,43 @@ class LARS(Optimizer):
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    self._update(parameter, group)
+            gradients = {parameter: parameter.grad for parameter in group["params"] if parameter.grad is not None}
+            if gradients:
+                self._update(gradients, group)
         return loss
 
-    def _update(self, parameter: torch.Tensor, group: dict[str, Any]) -> None:
-        update = parameter.grad
-        assert update is not None
-        if parameter.ndim > 1 or (parameter.ndim == 1 and not group["exclude_bias_n_norm"]):
-            update = _scaled(parameter, update, group)
+    def _update(self, gradients: dict[torch.Tensor, torch.Tensor], group: dict[str, Any]) -> None:
+        parameters = list(gradients)
+        layers = [p for p in parameters if p.ndim > 1 or (p.ndim == 1 and not group["exclude_bias_n_norm"])]
+        if layers:
+            scaled = _scaled(layers, [gradients[layer] for layer in layers], group)
+            gradients = {**gradients, **dict(zip(layers, scaled, strict=True))}
+        updates = list(gradients.values())
         if group["momentum"] != 0:
-            state = self.state[parameter]
-            if "momentum_buffer" not in state:
-                state["momentum_buffer"] = update.clone()
-            else:
-                state["momentum_buffer"].mul_(group["momentum"]).add_(update)
-            update = state["momentum_buffer"]
-        parameter.add_(update, alpha=-group["lr"])
+            for parameter in parameters:
+                if "momentum_buffer" not in self.state[parameter]:
+                    self.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+            buffers = [self.state[parameter]["momentum_buffer"] for parameter in parameters]
+            torch._foreach_mul_(buffers, group["momentum"])
+            torch._foreach_add_(buffers, updates)
+            updates = buffers
+        torch._foreach_add_(parameters, updates, alpha=-group["lr"])
 
 
-def _scaled(parameter: torch.Tensor, gradient: torch.Tensor, group: dict[str, Any]) -> torch.Tensor:
-    weight_norm, gradient_norm = parameter.norm(), gradient.norm()
-    ratio = weight_norm / (gradient_norm + weight_norm * group["weight_decay"] + group["eps"]) * group["eta"]
+def _scaled(
+    layers: list[torch.Tensor], gradients: list[torch.Tensor], group: dict[str, Any]
+) -> tuple[torch.Tensor, ...]:
+    """Return the layers' gradients, decayed and scaled."""
+    weight_norms = torch.stack(torch._foreach_norm(layers))
+    gradient_norms = torch.stack(torch._foreach_norm(gradients))
+    ratios = weight_norms / (gradient_norms + weight_norms * group["weight_decay"] + group["eps"]) * group["eta"]
     if group["clip_lr"]:
-        ratio = (ratio / group["lr"]).clamp(max=1.0)
-    decayed = gradient.add(parameter, alpha=group["weight_decay"]) * ratio
-    return torch.where((weight_norm > 0) & (gradient_norm > 0), decayed, gradient)
+        ratios = (ratios / group["lr"]).clamp(max=1.0)
+    # A weight without a norm has no decay, so that 1 makes plain SGD of it; a gradient without one is to leave nothing.
+    ratios = ratios.where(weight_norms > 0, 1.0).where(gradient_norms > 0, 0.0)
+    decayed: tuple[torch.Tensor, ...] = torch._foreach_add(gradients, layers, alpha=group["weight_decay"])
+    torch._foreach_mul_(decayed, ratios.unbind())
+    return decayed
 
 
 class WarmupCosine(LRScheduler):

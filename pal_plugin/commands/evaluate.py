@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pal_plugin.commands.options import add_dataset, add_json
+from pal_plugin.commands.options import add_dataset, add_json, device_name
 from pal_plugin.errors import ConfigError
 from pal_plugin.io import write_json
 
@@ -58,6 +58,10 @@ def _add_splits(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--read", default="test", metavar="SPLIT", help="report on test (default) or val")
     parser.add_argument("--fit-subset", type=int, metavar="N", help="of it a stratified sample (default: as trained)")
     parser.add_argument("--label-fraction", type=float, default=1.0, metavar="F", help="share of its labels to fit on")
+    parser.add_argument(
+        "--labelled", type=Path, metavar="FILE", help="fit on these alone: picks.csv of `pal select`, or one id a line"
+    )
+    parser.add_argument("--label-budget", type=int, metavar="N", help="only the first N of them (default: all)")
     parser.add_argument("--read-subset", type=int, metavar="N", help="read a stratified sample (default: all)")
     parser.add_argument("--seed", type=int, metavar="S", help="of the samples (default: the checkpoint's, else 0)")
 
@@ -95,6 +99,8 @@ def _eval(args: argparse.Namespace) -> int:
         fit_subset=args.fit_subset,
         label_fraction=args.label_fraction,
         read_subset=args.read_subset,
+        labelled=args.labelled,
+        label_budget=args.label_budget,
         seed=data.get("subset_seed", 0) if args.seed is None else args.seed,
     )
     parts = load_parts(
@@ -126,7 +132,7 @@ def _source(args: argparse.Namespace) -> tuple[Source, dict[str, Any] | None]:
         stem=args.stem,
         crop_size=args.crop_size,
         embedding=args.embedding,
-        device=_device(args.device),
+        device=device_name(args.device),
         num_workers=args.workers,
     )
     return network, plain(cfg).get("data")
@@ -183,14 +189,6 @@ def _recipe(args: argparse.Namespace, epochs: int) -> Recipe:
         schedule=args.schedule,
         weight_decay=args.weight_decay,
     )
-
-
-def _device(name: str) -> str:
-    if name != "auto":
-        return name
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _text(result: dict[str, Any]) -> str:

@@ -26,6 +26,7 @@ def add(commands: Any) -> None:
     _add_labels(actions)
     _add_hierarchy(actions)
     _add_factors(actions)
+    _add_oracle(actions)
     _add_pairs(actions)
     _add_adjacent(actions)
     combine.add(actions, _finish)
@@ -67,7 +68,15 @@ def _add_knn(actions: Any) -> None:
         default="auto",
         metavar="NAME",
         help="auto (default): exact below 100,000 samples, approximate from there on, with its recall measured; "
-        "faiss (exact), faiss_ivf, faiss_hnsw, or one that a plugin adds",
+        "faiss (exact), torch (exact, on a GPU where there is one), faiss_ivf, faiss_hnsw, pynndescent, cuvs, or one "
+        "that a plugin adds",
+    )
+    knn.add_argument(
+        "--min-recall",
+        type=float,
+        metavar="R",
+        help="refuse the graph of an engine that finds less than this share of sampled neighbours (default: warn "
+        "below 0.95)",
     )
     _finish(knn, _knn)
 
@@ -125,6 +134,26 @@ def _add_factors(actions: Any) -> None:
     )
     factors.add_argument("--draw-seed", type=int, default=0, metavar="S", help="of the draws (default: 0)")
     _finish(factors, _factors)
+
+
+def _add_oracle(actions: Any) -> None:
+    oracle = actions.add_parser("oracle", help="which of some samples are of one class, as an oracle of labels says")
+    add_dataset(oracle, required=True)
+    add_part(oracle)
+    asked = oracle.add_mutually_exclusive_group()
+    asked.add_argument(
+        "--relations", type=float, default=0.01, metavar="F", help="share of all pairs that it tells (default: 0.01)"
+    )
+    asked.add_argument(
+        "--labelled",
+        type=Path,
+        metavar="FILE",
+        help="those of these samples: picks.csv of `pal select`, or one id a line",
+    )
+    oracle.add_argument("--budget", type=int, metavar="N", help="only the first N of --labelled (default: all)")
+    oracle.add_argument("--noise", type=float, default=0.0, metavar="F", help="share of them told a wrong class")
+    oracle.add_argument("--draw-seed", type=int, default=0, metavar="S", help="which samples, and which mistakes")
+    _finish(oracle, _oracle)
 
 
 def _add_pairs(actions: Any) -> None:
@@ -186,6 +215,7 @@ def _knn(args: argparse.Namespace) -> SimilarityGraph:
 
     store, manifest = _features(args)
     options = {"metric": args.metric, "include_self": args.include_self, "engine": args.engine}
+    options["min_recall"] = args.min_recall
     return knn_graph(store.features, args.k, **options, manifest=manifest)
 
 
@@ -218,6 +248,17 @@ def _factors(args: argparse.Namespace) -> SimilarityGraph:
     dataset = load_part(args)
     options = {"probability": args.probability, "seed": args.draw_seed, "manifest": dataset.manifest}
     return factors_graph(dataset.known_factors, args.k, **options)
+
+
+def _oracle(args: argparse.Namespace) -> SimilarityGraph:
+    from omegaconf import DictConfig
+
+    from pal_plugin.graphs import make_graph
+
+    labelled = None if args.labelled is None else str(args.labelled)
+    graph = {"builder": "oracle", "path": None, "relations": args.relations, "labelled": labelled}
+    graph |= {"budget": args.budget, "noise": args.noise, "seed": args.draw_seed}
+    return make_graph(DictConfig(graph), load_part(args))
 
 
 def _pairs(args: argparse.Namespace) -> SimilarityGraph:

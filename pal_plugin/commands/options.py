@@ -135,3 +135,12 @@ class _KeyValue(argparse.Action):
             parser.error(f"argument {option_string}: expected KEY=VALUE, found {values!r}")
         gathered = {**(getattr(namespace, self.dest) or {}), key: {"true": True, "false": False}.get(value, value)}
         setattr(namespace, self.dest, gathered)
+
+
+def device_name(name: str) -> str:
+    """Return the device of that name; `auto` is a GPU where there is one."""
+    if name != "auto":
+        return name
+    import torch  # heavy
+
+    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pal_plugin.commands.options import add_dataset, add_json, show
+from pal_plugin.commands.options import add_dataset, add_json, device_name, show
 from pal_plugin.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -56,7 +56,6 @@ def _traverse(args: argparse.Namespace) -> int:
     import numpy as np  # these are heavy: torch and solo-learn
     from omegaconf import OmegaConf
 
-    from pal_plugin.commands.evaluate import _device
     from pal_plugin.evaluation.traversal import check_latent, walk_latent
     from pal_plugin.methods import load_method
     from pal_plugin.sheet import write_traversal
@@ -76,7 +75,7 @@ def _traverse(args: argparse.Namespace) -> int:
         samples=args.samples,
         seed=args.seed,
         crop_size=OmegaConf.select(cfg, "augmentations[0].crop_size"),
-        device=_device(args.device),
+        device=device_name(args.device),
         num_workers=args.workers,
     )
     where = f"{args.checkpoint}, {len(dataset):,} images of {dataset.name}/{dataset.split}"

@@ -54,7 +54,7 @@ def dci(train_x: NDArray[Any], train_f: NDArray[Any], test_x: NDArray[Any], test
 
     Features of unit length and factors are standardised by the train rows; every factor is fitted by a lasso, whose
     penalty five folds of the train rows choose. R_ij is the magnitude of dimension i's coefficient for factor j, P the
-    rows of R as distributions over K factors, and Q its columns as distributions over D dimensions.
+    rows of R as distributions over K factors, and Q its columns as distributions over D dimensions::
 
         disentanglement  Σ_i ρ_i (1 − H_K(P_i)), ρ_i the share of row i in the sum of R
         completeness     the mean over factors of 1 − H_D(Q_j)

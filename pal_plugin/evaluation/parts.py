@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pal_plugin.data import ImageDataset, available_splits, dataset_from_config
 from pal_plugin.data.sources import SOURCES
 from pal_plugin.errors import ConfigError, DataError
+from pal_plugin.selection import read_samples
 
 CHOICE_SHARE = 0.1
 """Share of the images to fit on that is held out for choosing, where there is no val split."""
@@ -114,9 +115,12 @@ class Splits:
         label_fraction: share of the labelled images to fit on, of that subset if there is one.
         read_subset: how many labelled images of the latter.
         seed: of the samples.
+        labelled: a file that names the images to fit on, see `pal_plugin.selection.read_samples`; those that it does
+            not name are taken to have no label.
+        label_budget: only the first so many of them.
 
     Raises:
-        ConfigError: a fraction outside (0, 1].
+        ConfigError: a fraction outside (0, 1], or samples both named and drawn.
     """
 
     fit: str = "train"
@@ -125,11 +129,22 @@ class Splits:
     label_fraction: float = 1.0
     read_subset: int | None = None
     seed: int = 0
+    labelled: Path | None = None
+    label_budget: int | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.label_fraction <= 1:
             raise ConfigError(
                 f"A label fraction of {self.label_fraction} leaves nothing to fit on", "Use one above 0, up to 1"
+            )
+        if self.labelled is None and self.label_budget is not None:
+            raise ConfigError(
+                f"A label budget of {self.label_budget} says nothing of which images", "Name them as well: --labelled"
+            )
+        if self.labelled is not None and (self.fit_subset is not None or self.label_fraction < 1):
+            raise ConfigError(
+                f"{self.labelled} names the images to fit on, and others are to be drawn",
+                "Leave out --fit-subset and --label-fraction; --label-budget takes the first of those named",
             )
 
 
@@ -152,6 +167,7 @@ def load_parts(
     Raises:
         ConfigError: no such data set or split, or one split to fit on and to read.
         DataError: a data set that cannot be had, one without labels, or splits of different classes.
+        SelectionError, ManifestError: see `pal_plugin.selection.read_samples`.
     """
     available = available_splits(data)
     for split in (splits.fit, splits.read) if fit else (splits.read,):
@@ -164,7 +180,10 @@ def load_parts(
         raise ConfigError(
             f"The split {splits.read!r} is both fitted on and read", "Choose two different splits: --fit and --read"
         )
-    fitted = _load(data, splits.fit, splits.fit_subset, splits.label_fraction, splits.seed, labelled)
+    if splits.labelled is None:
+        fitted = _load(data, splits.fit, splits.fit_subset, splits.label_fraction, splits.seed, labelled)
+    else:
+        fitted = _named(data, splits.fit, splits.labelled, splits.label_budget, labelled)
     _same_classes(fitted, read)
     if not choose:
         return Parts(read, fitted)
@@ -188,6 +207,15 @@ def _load(data: Mapping[str, Any], split: str, subset: int | None, fraction: flo
         dataset = dataset.subset(subset, seed)
     if fraction < 1:
         dataset = dataset.subset(max(1, round(fraction * len(dataset))), seed)
+    return Part(dataset, left_out, labelled=labelled)
+
+
+def _named(data: Mapping[str, Any], split: str, file: Path, budget: int | None, labelled: bool) -> Part:
+    """Return the images of a split that a file names, in the split's order."""
+    dataset = dataset_from_config(data, split)
+    dataset, left_out = dataset.take(np.sort(read_samples(file, dataset.manifest, budget))), 0
+    if labelled:
+        dataset, left_out = _labelled(dataset, data)
     return Part(dataset, left_out, labelled=labelled)
 
 

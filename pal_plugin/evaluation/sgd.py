@@ -105,7 +105,7 @@ def fit_heads(
     """
     target = find_device(place.device)
     width = _width(backbone, dataset, place)
-    with _seeded(seed, target), at_rest(backbone, target):
+    with seeded(seed, target), at_rest(backbone, target):
         first = nn.Linear(width, dataset.num_classes).to(target)
         heads = [copy.deepcopy(first) for _ in rates]
         groups = [_group(head, rate, recipe, dataset) for head, rate in zip(heads, rates, strict=True)]
@@ -142,7 +142,7 @@ def fit_network(
         raise DataError("One image is too few to train a network on", "Fit on more images")  # BatchNorm needs two
     target = find_device(place.device)
     width = _width(backbone, dataset, place)
-    with _seeded(seed, target):
+    with seeded(seed, target):
         network = nn.Sequential(copy.deepcopy(backbone), nn.Linear(width, dataset.num_classes)).to(target).train()
         network.requires_grad_()
 
@@ -220,7 +220,7 @@ def _finite(module: nn.Module) -> bool:
 
 
 @contextlib.contextmanager
-def _seeded(seed: int, device: torch.device) -> Iterator[None]:
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
     """Draw from `seed` inside the block, and leave the global generators as they were."""
     index = device.index if device.index is not None else 0
     with torch.random.fork_rng(devices=[index] if device.type == "cuda" else []):

@@ -82,6 +82,14 @@ class LabelOracle(Oracle):
 
     Raises:
         OracleError: labels that are not (N,) integers of -1 or more.
+
+    Example:
+        >>> from pal_plugin.oracle import Grid
+        >>> oracle = LabelOracle([0, 0, 1, -1])
+        >>> oracle.answer(Grid(anchor=0, candidates=[1, 2, 3]))
+        array([ 1, -1,  0], dtype=int8)
+        >>> oracle.account.clicks
+        3
     """
 
     def __init__(self, labels: npt.ArrayLike) -> None:

@@ -11,17 +11,19 @@ import numpy.typing as npt
 
 from pal_plugin.errors import GraphError
 from pal_plugin.graph.similarity import Manifested, SimilarityGraph, reference_of
+from pal_plugin.oracle.checks import distinct
 
 
 def oracle_graph(
     labels: npt.ArrayLike,
-    relations: float,
+    relations: float = 0.01,
     *,
+    samples: npt.ArrayLike | None = None,
     noise: float = 0.0,
     seed: int = 0,
     manifest: Mapping[str, Any] | Manifested | None = None,
 ) -> SimilarityGraph:
-    """Connect those of a random part of the samples that an oracle of labels says to be of one class.
+    """Connect those of a part of the samples, a random one or a selection, that an oracle says to be of one class.
 
     All pairs among round(√relations · N) samples are known: a share `relations` of all pairs. Samples asked about for
     a smaller share are, with the same seed, among those asked about for a larger one.
@@ -29,6 +31,7 @@ def oracle_graph(
     Args:
         labels: (N,) integers; -1 is unlabelled, and such a sample is not asked about.
         relations: share of all pairs whose relation is known, in [0, 1]; 0 gives a graph without edges.
+        samples: (n,) the samples that are asked about, in place of a share at random.
         noise: share, in [0, 1], of the samples asked about to which the oracle gives another class, drawn uniformly
             among the others.
         seed: which samples are asked about, and which of them wrongly answered.
@@ -40,26 +43,23 @@ def oracle_graph(
 
     Raises:
         GraphError: labels that are not (N,) integers of -1 or more, a share that is no number in [0, 1], a seed that is
-            no integer of 0 or more, more samples to ask about than have a label, noise with a single class, or no two
-            of those asked about in one class though `relations` > 0.
+            no integer of 0 or more, more samples to ask about than have a label, noise with a single class, no two of
+            those asked about in one class though `relations` > 0, or one of `samples` without a label.
+        OracleError: `samples` that are no distinct samples.
     """
     classes = _checked(labels, relations, noise, seed)
-    asked = round(math.sqrt(relations) * classes.size)
     generator = np.random.default_rng(seed)
-    order = generator.permutation(np.flatnonzero(classes != -1))
-    if asked > order.size:
-        raise GraphError(
-            f"The relations of {relations:.3g} of all pairs need {asked} labels, and {order.size} of {classes.size} "
-            "samples have one",
-            "Ask for fewer (graph.relations=…), or use labelled data",
-        )
-    known = order[:asked]
+    if samples is None:
+        known = _drawn(classes, relations, generator)
+    else:
+        known = _named(classes, samples)
+        relations = (known.size / classes.size) ** 2
     answers = _with_mistakes(classes, known, noise, generator)
     rows, columns = _chains(known, answers)
     if relations > 0 and not rows.size:
         raise GraphError(
-            f"No two of the {asked} samples that the oracle is asked about are of one class",
-            "Ask for the relations of more pairs (graph.relations=…)",
+            f"No two of the {known.size} samples that the oracle is asked about are of one class",
+            "Ask for the relations of more pairs (graph.relations=… or graph.budget=…)",
         )
     return SimilarityGraph.from_edges(
         classes.size,
@@ -68,11 +68,37 @@ def oracle_graph(
         manifest=reference_of(manifest),
         builder={
             "name": "oracle",
-            "parameters": {"relations": relations, "noise": noise, "seed": seed, "images": asked},
-            "cost": float(asked),
+            "parameters": {"relations": relations, "noise": noise, "seed": seed, "images": int(known.size)},
+            "cost": float(known.size),
             "transitive": True,
         },
     )
+
+
+def _drawn(classes: npt.NDArray[np.int64], relations: float, generator: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Return the samples whose pairs are a share of all pairs, at random among those that have a label."""
+    asked = round(math.sqrt(relations) * classes.size)
+    order = generator.permutation(np.flatnonzero(classes != -1))
+    if asked > order.size:
+        raise GraphError(
+            f"The relations of {relations:.3g} of all pairs need {asked} labels, and {order.size} of {classes.size} "
+            "samples have one",
+            "Ask for fewer (graph.relations=…), or use labelled data",
+        )
+    return order[:asked]
+
+
+def _named(classes: npt.NDArray[np.int64], samples: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """Return the samples that are to be asked about, checked."""
+    known = distinct("samples", samples, classes.size)
+    unlabelled = known[classes[known] == -1]
+    if unlabelled.size:
+        raise GraphError(
+            f"{unlabelled.size} of the {known.size} samples to ask about have no label, the first of them sample "
+            f"{unlabelled[0]}",
+            "Select among labelled samples, or answer for them: pal oracle serve --order picks.csv",
+        )
+    return known
 
 
 def _checked(labels: npt.ArrayLike, relations: float, noise: float, seed: int) -> npt.NDArray[np.int64]:

@@ -48,7 +48,7 @@ class LabelledBatches:
         self.epoch = 0
 
     def __len__(self) -> int:
-        return max(1, -(-(len(self.images) - 1) // self.batch_size))
+        return steps_of_epoch(len(self.images), self.batch_size)
 
     def set_epoch(self, epoch: int) -> None:
         """Make the next iteration that of `epoch`, from 0."""
@@ -72,6 +72,11 @@ class LabelledBatches:
             side = normalised.shape[2]
             normalised *= ~holes((u[:, 3:] * side).astype(int), side, self.hole)[:, None]
         return normalised
+
+
+def steps_of_epoch(images: int, batch_size: int) -> int:
+    """Return the batches of an epoch; see `LabelledBatches` for the last one."""
+    return max(1, -(-(images - 1) // batch_size))
 
 
 def in_memory(dataset: ImageDataset) -> Tensor:

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 import time
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim import SGD
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, MultiStepLR
 
-from pal_plugin.callbacks import AtomicCheckpointIO
+from pal_plugin.callbacks import AtomicCheckpointIO, quieten
 from pal_plugin.data import ImageDataset
-from pal_plugin.errors import CheckpointError, ConfigError, DataError
-from pal_plugin.evaluation.features import find_device
-from pal_plugin.evaluation.supervised.batches import LabelledBatches, in_memory, normalise
-from pal_plugin.evaluation.supervised.wide_resnet import make_classifier
+from pal_plugin.errors import ConfigError, DataError
+from pal_plugin.evaluation.features import encode, find_device
+from pal_plugin.evaluation.sgd import seeded
+from pal_plugin.evaluation.supervised.batches import LabelledBatches, in_memory, normalise, steps_of_epoch
+from pal_plugin.evaluation.supervised.wide_resnet import headless, make_classifier
+from pal_plugin.io import read_run
 from pal_plugin.precision import fast_bfloat16
 
 LAST = "last.ckpt"
@@ -123,15 +125,46 @@ def train_on_labels(
         raise DataError(
             f"{train.num_classes} classes to train on and {test.num_classes} to read", "Pass one data set's"
         )
-    target = find_device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+    target = _device(device)
+    module = _trained(train, protocol, seed, folder, target)
+    steps = steps_of_epoch(len(train), protocol.batch_size) * protocol.epochs
+    return {**_scores(module, test, target), "images": len(train), "steps": steps, "train_s": round(module.spent, 1)}
+
+
+def features_by_labels(
+    train: ImageDataset,
+    pool: ImageDataset,
+    protocol: Protocol,
+    *,
+    seed: int,
+    folder: Path,
+    device: str = "auto",
+) -> NDArray[np.float32]:
+    """Train as `train_on_labels` does, or take up what it left in `folder`, and embed `pool` before the last layer.
+
+    Returns:
+        (N, D) of the images of `pool`: what Core-Set selects by.
+
+    Raises:
+        ConfigError, CheckpointError, DataError, DeviceError: see `train_on_labels`.
+    """
+    target = _device(device)
+    module = _trained(train, protocol, seed, folder, target)
+    return encode(headless(module.network), pool, device=str(target))
+
+
+def _device(name: str) -> torch.device:
+    return find_device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+
+
+def _trained(train: ImageDataset, protocol: Protocol, seed: int, folder: Path, target: torch.device) -> Classifier:
+    """Train a classifier, or finish the run that is in `folder`."""
     batches = LabelledBatches(train, protocol.batch_size, seed, padding=protocol.padding, hole=protocol.hole)
     identity = {**dataclasses.asdict(protocol), "seed": seed, "images": train.manifest.digest}
-    with torch.random.fork_rng(devices=[target] if target.type == "cuda" else []):
-        torch.manual_seed(seed)
+    with seeded(seed, target):
         module = Classifier(protocol, train.num_classes, identity)
         _trainer(protocol, folder, target).fit(module, batches, ckpt_path=_found(folder, identity))
-    scores = _scores(module, test, target)
-    return {**scores, "images": len(train), "steps": len(batches) * protocol.epochs, "train_s": round(module.spent, 1)}
+    return module
 
 
 class Classifier(LightningModule):
@@ -182,7 +215,7 @@ class Classifier(LightningModule):
         """Add what the run is, and its seconds so far."""
         now = time.monotonic()
         self.spent, self._begun = self.spent + now - self._begun, now
-        checkpoint.update(identity=self.identity, spent=self.spent)
+        checkpoint.update(run=self.identity, spent=self.spent)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take up the count of seconds."""
@@ -200,8 +233,7 @@ class _EveryEpoch(Callback):
 
 
 def _trainer(protocol: Protocol, folder: Path, device: torch.device) -> Trainer:
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated")
+    quieten()
     return Trainer(
         accelerator=device.type,
         devices=1 if device.index is None else [device.index],
@@ -225,19 +257,7 @@ def _found(folder: Path, identity: dict[str, Any]) -> Path | None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / LAST
-    if not path.exists():
-        return None
-    mend = f"Name another folder, or remove {path} to begin anew"
-    try:
-        theirs = torch.load(path, map_location="cpu", weights_only=True)["identity"]
-    except Exception as error:  # torch.load has no type of its own for damaged files
-        raise CheckpointError(f"{path} cannot be read as a checkpoint: {error}", mend) from error
-    other = [
-        f"{key} {theirs.get(key)} in place of {value}" for key, value in identity.items() if theirs.get(key) != value
-    ]
-    if other:
-        raise CheckpointError(f"{path} is of another run: {', '.join(other)}", mend)
-    return path
+    return None if read_run(path, identity) is None else path
 
 
 @torch.inference_mode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 
 import torch.nn.functional as F
@@ -93,3 +94,10 @@ def make_classifier(name: str, num_classes: int, *, dropout: float = 0.0) -> nn.
     nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
     network.maxpool = nn.Identity()
     return network
+
+
+def headless(network: nn.Module) -> nn.Module:
+    """Return a network of `make_classifier` that gives what its last layer reads, (B, D); the weights are shared."""
+    body = copy.copy(network)
+    body._modules = {**network._modules, "head" if isinstance(network, WideResNet) else "fc": nn.Identity()}
+    return body

@@ -126,7 +126,7 @@ def _json(source: Path, manifest: dict[str, Any] | None) -> list[dict[str, Any]]
             raise OracleError(f"{source} has the format {content['format']!r}, not {_FORMAT!r}", _FORM)
         listed = [{**question, "pairs": list(map(dict, question["pairs"]))} for question in content["questions"]]
         digest = content["manifest"]["digest"]
-    except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise OracleError(f"{source} cannot be read as JSON of answers: {error!r}", _FORM) from error
     if manifest is not None and digest != manifest["digest"]:
         raise ManifestError(

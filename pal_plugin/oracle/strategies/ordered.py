@@ -70,11 +70,11 @@ def read_picks(path: str | os.PathLike[str]) -> Nodes:
     source = Path(path)
     try:
         with source.open(newline="", encoding="utf-8") as file:
-            rows = [(int(row["rank"]), int(row["index"])) for row in csv.DictReader(file)]
+            rows = sorted((int(row["rank"]), int(row["index"])) for row in csv.DictReader(file))
+        return np.array([index for _, index in rows], dtype=np.int64)
     except OSError as error:
         raise OracleError(f"{source} cannot be read: {error.strerror}", "Name a file of picks (--order)") from error
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, csv.Error) as error:
         raise OracleError(
             f"{source} is no file of picks: {error}", "Give the columns rank and index, whole numbers"
         ) from error
-    return np.array([index for _, index in sorted(rows)], dtype=np.int64)

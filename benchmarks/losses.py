@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 import pal_plugin.host.solo  # noqa: F401  imports solo-learn with the stand-ins that it needs
-from benchmarks.timing import medians
+from benchmarks.timing import Spread, spreads
 from pal_plugin.host.detect import host_info
 from pal_plugin.losses import (
     BatchGraph,
@@ -51,8 +51,9 @@ def run() -> dict[str, Any]:
         for name, (ours, hosts) in LOSSES.items():
             contestants = {"host": partial(_host_step, hosts, z, target)}
             contestants |= {kind: partial(_our_step, ours, z, target, graph) for kind, graph in graphs.items()}
-            found[name][f"b{batch}"] = _figures(medians(contestants, seconds=SECONDS))
-            _say(name, batch, found[name][f"b{batch}"])
+            times = spreads(contestants, seconds=SECONDS)
+            found[name][f"b{batch}"] = _figures(times)
+            _say(name, batch, found[name][f"b{batch}"], times)
     return found
 
 
@@ -66,17 +67,19 @@ def _our_step(loss: OurLoss, z: Tensor, target: Tensor, graph: Callable[[], Batc
     loss(z, target, graph()).backward()  # type: ignore[no-untyped-call]
 
 
-def _figures(times: dict[str, float]) -> dict[str, float]:
-    figures = {f"{name}_ms": round(1000 * seconds, 3) for name, seconds in times.items()}
-    figures["ratio_to_host"] = round(times["pal"] / times["host"], 3)
+def _figures(times: dict[str, Spread]) -> dict[str, float]:
+    figures = {f"{name}_ms": round(1000 * spread.median, 3) for name, spread in times.items()}
+    host = times["host"].median
+    figures["ratio_to_host"] = round(times["pal"].median / host, 3)
     for kind in ("all_known", "sparse"):
-        figures[f"{kind}_ratio_to_host"] = round(times[kind] / times["host"], 3)
+        figures[f"{kind}_ratio_to_host"] = round(times[kind].median / host, 3)
     return figures
 
 
-def _say(name: str, batch: int, figures: dict[str, float]) -> None:
+def _say(name: str, batch: int, figures: dict[str, float], times: dict[str, Spread]) -> None:
     ratios = ", ".join(f"{kind} {figures[f'{kind}_ratio_to_host']:.2f}" for kind in ("all_known", "sparse"))
     print(f"{name:9} batch {batch:5}  host {figures['host_ms']:8.2f} ms  ×{figures['ratio_to_host']:.2f}  ({ratios})")
+    print(f"{'':9} pal {times['pal']}, host {times['host']}")
 
 
 def _graphs(batch: int) -> dict[str, Callable[[], BatchGraph]]:

@@ -5,75 +5,56 @@ a pick and copies nothing. Ours and the floor run in turns. Peers (the group `be
 --group bench python -m benchmarks selection`) would take minutes: each is timed on its first picks, in turns with ours,
 and the rest is extrapolated by the time a pick. One that is not installed or does not run is left out, and the figures
 say why.
-
-The features are what `PAL_BENCH_FEATURES` names (a `.npy`, or a store of `pal embed`); without it, the 512 leading
-principal components of CIFAR-10's train images (`pal embed --prior pca:512`).
 """
 
 from __future__ import annotations
 
 import importlib
-import os
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.timing import medians
+from benchmarks.features import Floats, features
+from benchmarks.timing import spreads
 from pal_plugin.selection import KCenterGreedy
 
-Floats: TypeAlias = npt.NDArray[np.float32]
 Greedy: TypeAlias = Callable[[Floats, int], npt.ArrayLike]
 """(features, picks) → picks, of which the first is row 0."""
 
 BUDGETS = (1000, 5000)
-ROWS = 50_000
 SECONDS = 30.0  # for one budget, ours and the floor
 ROUNDS = 3
 PEER_PICKS = (50, 150)  # that a peer's time a pick is taken from
-FEATURES = "PAL_BENCH_FEATURES"
 
 
 def run() -> dict[str, Any]:
-    """Return `{"b1000": {"ms", "floor_ms", "ratio_to_gemv_floor", "ratio_to_<peer>", …}, …, "features", "peers"}`."""
+    """Return `{"b1000": {"ms", "floor_ms", "ratio_to_gemv_floor", "ratio_to_<peer>", …}, …, "features", …}`."""
     X, about = features()
     found: dict[str, Any] = {"features": about, "peers": {}}
     ready = _installed(found["peers"])
+    lines: dict[str, list[list[float]]] = {}
     for budget in BUDGETS:
         budget = min(budget, len(X))
-        times = medians(
+        times = spreads(
             {"pal": partial(ours, X, budget), "floor": partial(floor, X, budget)}, seconds=SECONDS, least=ROUNDS
         )
-        figures = {"ms": 1000 * times["pal"], "floor_ms": 1000 * times["floor"]}
-        figures["ratio_to_gemv_floor"] = times["floor"] / times["pal"]
+        pal = times["pal"].median
+        figures = {"ms": 1000 * pal, "floor_ms": 1000 * times["floor"].median}
+        figures["ratio_to_gemv_floor"] = times["floor"].median / pal
         for name, greedy in ready.items():
             seconds = _extrapolated(greedy, X, budget)
-            figures[f"{name}_ms"], figures[f"ratio_to_{name}"] = 1000 * seconds, seconds / times["pal"]
+            figures[f"{name}_ms"], figures[f"ratio_to_{name}"] = 1000 * seconds, seconds / pal
         found[f"b{budget}"] = {name: round(value, 2) for name, value in figures.items()}
         print(f"b={budget}: " + ", ".join(f"{name} {value:.2f}" for name, value in figures.items()), flush=True)
+        print(f"  pal {times['pal']}, floor {times['floor']}", flush=True)
+        for name in ("pal", "floor", *ready):
+            lines.setdefault(name, []).append([budget, figures["ms" if name == "pal" else f"{name}_ms"] / 1000])
+    found["curves"] = {"x": f"picks of {len(X)}", "y": "seconds", "lines": lines}
     return found
-
-
-def features() -> tuple[Floats, dict[str, Any]]:
-    """Return the features, and what they are."""
-    given = os.environ.get(FEATURES)
-    if given:
-        path = Path(given) / "features.npy" if Path(given).is_dir() else Path(given)
-        X = np.ascontiguousarray(np.load(path), dtype=np.float32)[:ROWS]
-        return X, {
-            "source": path.name if path.parent == Path() else str(Path(*path.parts[-2:])),
-            "shape": list(X.shape),
-        }
-    from pal_plugin.data import load_dataset
-    from pal_plugin.priors.pca import PCA
-
-    dataset = load_dataset("cifar10", split="train")
-    X = np.ascontiguousarray(PCA("512").fitted(dataset).embed(dataset.images[:ROWS]), dtype=np.float32)
-    return X, {"source": "cifar10 train, pca:512", "shape": list(X.shape)}
 
 
 def ours(X: Floats, budget: int) -> npt.ArrayLike:

@@ -6,20 +6,46 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The seconds of several calls of one contestant."""
+
+    least: float
+    median: float
+    most: float
+
+    def __str__(self) -> str:
+        return f"{self.median:.4g} s ({self.least:.4g} to {self.most:.4g})"
 
 
 def medians(
     contestants: Mapping[str, Callable[[], object]], *, seconds: float, least: int = 5, most: int = 200
 ) -> dict[str, float]:
-    """Call every contestant once a round, and return each one's median time in seconds.
+    """Return each contestant's median time in seconds; see `spreads`."""
+    return {name: found.median for name, found in spreads(contestants, seconds=seconds, least=least, most=most).items()}
+
+
+def spreads(
+    contestants: Mapping[str, Callable[[], object]],
+    *,
+    seconds: float,
+    least: int = 5,
+    most: int = 200,
+    warm_up: bool = True,
+) -> dict[str, Spread]:
+    """Call every contestant once a round, and return the spread of each one's times.
 
     Args:
-        contestants: what to time, by name; each is called once beforehand to warm up.
+        contestants: what to time, by name.
         seconds: for how long, all together; rounds are whole.
         least: the fewest rounds, however long they take.
         most: the most rounds.
+        warm_up: call each once beforehand, untimed.
     """
-    for call in contestants.values():
+    for call in contestants.values() if warm_up else ():
         call()
     taken: dict[str, list[float]] = {name: [] for name in contestants}
     order, start = random.Random(0), time.perf_counter()
@@ -31,4 +57,4 @@ def medians(
             before = time.perf_counter()
             call()
             taken[name].append(time.perf_counter() - before)
-    return {name: statistics.median(times) for name, times in taken.items()}
+    return {name: Spread(min(times), statistics.median(times), max(times)) for name, times in taken.items()}

@@ -1,4 +1,4 @@
-"""What every stage's command line shares: options by name, and errors as `pal` says them."""
+"""What every stage's command line shares: options by name, errors as `pal` says them, and what a machine lacks."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import argparse
 from collections.abc import Callable
 
 from pal_plugin.cli import guarded
+from pal_plugin.errors import DataError, DeviceError
+from reproductions import not_run
+from reproductions.provenance import command
 
 OPTIONS: dict[str, type] = {
     "profile": str,
@@ -15,18 +18,22 @@ OPTIONS: dict[str, type] = {
     "seed": int,
     "prior": str,
     "graph": str,
+    "features": str,
     "cell": str,
     "experiment": str,
     "k": int,
 }
 
 
-def run(stage: Callable[..., None], *options: str) -> None:
+def run(stage: Callable[..., None], *options: str, trains: bool = False) -> None:
     """Parse `--option value` for each of `options`, all of them needed, and call `stage` with them by name.
+
+    Where the machine lacks something, a GPU or a data set, the stage fails, and the report says why its cell is empty.
 
     Args:
         stage: the stage; its docstring's first line is the help text.
-        *options: keys of `OPTIONS`.
+        *options: keys of `OPTIONS`, the profile among them.
+        trains: what it does in the profile `paper` takes a GPU, and is refused without one.
     """
     parser = argparse.ArgumentParser(description=(stage.__doc__ or "").splitlines()[0])
     for option in options:
@@ -34,7 +41,25 @@ def run(stage: Callable[..., None], *options: str) -> None:
     arguments = vars(parser.parse_args())
 
     def work() -> int:
-        stage(**arguments)
+        profile = arguments["profile"]
+        try:
+            if trains and profile == "paper":
+                _need_gpu()
+            stage(**arguments)
+        except (DataError, DeviceError) as error:
+            not_run.remember(profile, command(), error.what)
+            raise
+        not_run.forget(profile, command())
         return 0
 
     raise SystemExit(guarded(work))
+
+
+def _need_gpu() -> None:
+    import torch  # heavy, and tables do without
+
+    if not torch.cuda.is_available():
+        raise DeviceError(
+            "The profile paper is made for a GPU, and there is none",
+            "Run it on a machine with one (dvc repro --keep-going does what needs none), or another profile",
+        )

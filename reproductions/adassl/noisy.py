@@ -81,4 +81,4 @@ def config(profile: str, cell: Cell, seed: int) -> DictConfig:
 
 
 if __name__ == "__main__":
-    run(main, "profile", "cell", "seed")
+    run(main, "profile", "cell", "seed", trains=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pal_plugin.io import atomic_path
 from reproductions.adassl.noisy_cells import ARMS, NOISES, PRIORS, Cell
+from reproductions.drawing import drawing, legend_below
 
 STYLES = {"vanilla": ("#9aa0a6", "o"), "v": ("#d1562a", "s"), "s": ("#4f9d69", "^")}
 READINGS = {"knn": "k-NN, top-1 in percent", "linear": "linear probe, top-1 in percent"}
@@ -16,26 +16,16 @@ def draw(path: Path, profile: str, cells: dict[Cell, list[dict[str, Any]]]) -> N
     """Draw a panel for each reading: a line a method through the means over noise, then the priors; a mark a seed.
 
     Args:
-        path: the PNG to write.
+        path: the PNG or SVG to write.
         profile: named in the title.
         cells: the runs of each cell.
     """
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
-    for axis, (reading, label) in zip(axes, READINGS.items(), strict=True):
-        _panel(axis, cells, reading)
-        axis.set_ylabel(label, fontsize=9)
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=9, frameon=False)
-    title = f"Noisy pairs on CIFAR-10, profile {profile}: a mark a seed"
-    figure.suptitle(title, fontsize=10, x=0.01, ha="left")
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=150)
-    plt.close(figure)
+    with drawing(path, f"Noisy pairs on CIFAR-10, profile {profile}: a mark a seed", (10, 4)) as figure:
+        axes = figure.subplots(1, 2)
+        for axis, (reading, label) in zip(axes, READINGS.items(), strict=True):
+            _panel(axis, cells, reading)
+            axis.set_ylabel(label, fontsize=9)
+        legend_below(figure, axes, columns=4)
 
 
 def _panel(axis: Any, cells: dict[Cell, list[dict[str, Any]]], reading: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -11,10 +10,11 @@ from reproductions.adassl.names import PAPER
 from reproductions.adassl.noisy_cells import ARMS, NOISES, PRIORS, Cell, table
 from reproductions.adassl.noisy_figure import draw
 from reproductions.layout import results
+from reproductions.markdown import heading, row
+from reproductions.reading import Run, read_runs, top1
 from reproductions.spread import said_by, shown_spread, spread
 from reproductions.stage import run
 
-Run: TypeAlias = dict[str, Any]
 Cells: TypeAlias = dict[Cell, list[Run]]
 READINGS = {"knn": "k-NN", "linear": "linear probe"}
 BASE = "vanilla"
@@ -41,13 +41,10 @@ def main(profile: str) -> None:
 
 def read(folder: Path) -> Cells:
     """Return the runs of each cell in the order of the grid, the seeds of a cell in order."""
-    cells: Cells = {}
-    for file in folder.glob("*.json"):
-        cell = Cell.parse(file.stem.rpartition("-")[0])
-        cells.setdefault(cell, []).append(json.loads(file.read_text(encoding="utf-8")))
+    cells = read_runs(folder, Cell.parse, top1(*READINGS))
     order = [(*NOISES, *PRIORS), tuple(ARMS)]
     found = sorted(cells, key=lambda cell: (order[0].index(cell.pairs), order[1].index(cell.arm)))
-    return {cell: sorted(cells[cell], key=lambda run: int(run["seed"])) for cell in found}
+    return {cell: cells[cell] for cell in found}
 
 
 def values(runs: list[Run], reading: str, of: str = "metrics") -> list[float]:
@@ -102,7 +99,7 @@ def said_by_all(runs: list[Run], key: str) -> str:
 def _scores(cells: Cells, reading: str) -> str:
     others = [arm for arm in ARMS if arm != BASE]
     names = ["pairs", "purity", ARMS[BASE], *(name for arm in others for name in (ARMS[arm], "gap")), "seeds"]
-    lines = [f"#### {READINGS[reading]}", "", _row(names), "|" + "---|" * len(names)]
+    lines = [f"#### {READINGS[reading]}", "", *heading(names)]
     for pairs in dict.fromkeys(cell.pairs for cell in cells):
         found = {arm: cells.get(Cell(arm, pairs), []) for arm in ARMS}
         told = [_shown(values(found[BASE], reading))]
@@ -110,10 +107,10 @@ def _scores(cells: Cells, reading: str) -> str:
             told += [_shown(values(found[arm], reading)), _signed(gaps(cells, Cell(arm, pairs), reading))]
         pure = next(run["purity"] for runs in found.values() for run in runs)
         seeds = sorted({len(runs) for runs in found.values() if runs})
-        lines.append(_row([_pairs(pairs), f"{pure:.3f}", *told, " or ".join(map(str, seeds))]))
+        lines.append(row([_pairs(pairs), f"{pure:.3f}", *told, " or ".join(map(str, seeds))]))
     by_seed = {run["seed"]: run for runs in cells.values() for run in runs}
     untrained = shown_spread(values(list(by_seed.values()), reading, "untrained"))
-    lines.append(_row(["untrained network", "", untrained, *[""] * 2 * len(others), str(len(by_seed))]))
+    lines.append(row(["untrained network", "", untrained, *[""] * 2 * len(others), str(len(by_seed))]))
     return "\n".join(lines) + "\n"
 
 
@@ -125,13 +122,12 @@ def _use(cells: Cells) -> str:
         "Of the last training steps logged. As good a loss by the prior as by the posterior: r tells nothing of the "
         "partner.",
         "",
-        _row(names),
-        "|" + "---|" * len(names),
+        *heading(names),
     ]
     for cell, runs in cells.items():
         if cell.arm != BASE:
             told = [[run["log"][key] for run in runs if key in run["log"]] for key in LOGGED]
-            lines.append(_row([_pairs(cell.pairs), ARMS[cell.arm], *(_shown(found) for found in told)]))
+            lines.append(row([_pairs(cell.pairs), ARMS[cell.arm], *(_shown(found) for found in told)]))
     return "\n".join(lines) + "\n"
 
 
@@ -145,10 +141,6 @@ def _shown(numbers: list[float]) -> str:
 
 def _signed(numbers: list[float]) -> str:
     return ", ".join(f"{number:+.2f}" for number in numbers)
-
-
-def _row(entries: list[str]) -> str:
-    return f"| {' | '.join(entries)} |"
 
 
 if __name__ == "__main__":

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pal_plugin.io import atomic_path
 from reproductions.adassl.numerical_cells import BETAS, CLAMP, LABELS
 from reproductions.adassl.numerical_runs import Cells, at, mean, untrained, values
+from reproductions.drawing import drawing, ink, legend_below
 
 STYLES = {
     "infonce": ("#9aa0a6", "o", "-"),
@@ -16,7 +16,7 @@ STYLES = {
     "v": ("#d1562a", "o", "-"),
     "v.3": ("#e9a06b", "s", "-"),
     "s": ("#4f9d69", "^", "-"),
-    "gt": ("#333333", "*", "--"),
+    "gt": ("", "*", "--"),  # in the colour of text
 }
 ROWS = {"content": "content, R²", "style": "style, R²"}
 LOWEST = -0.1  # of the axes: what is below stands at the edge
@@ -29,34 +29,24 @@ def draw(path: Path, profile: str, cells: Cells) -> None:
     runs with it stand in both panels.
 
     Args:
-        path: the PNG to write.
+        path: the PNG or SVG to write.
         profile: named in the title.
         cells: the runs of each cell.
     """
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
     columns = [(suffix, clamp) for suffix in ("", "_out") for clamp in (CLAMP, None)]
-    figure, axes = plt.subplots(2, 4, figsize=(12, 6), sharex=True, sharey=True, layout="constrained")
-    for row, (reading, label) in zip(axes, ROWS.items(), strict=True):
-        for axis, (suffix, clamp) in zip(row, columns, strict=True):
-            _panel(axis, cells, reading + suffix, clamp)
-        row[0].set_ylabel(label, fontsize=9)
-    for axis, (suffix, clamp) in zip(axes[0], columns, strict=True):
-        where = "out of distribution" if suffix else "in distribution"
-        axis.set_title(f"{where}, {'no clamp' if clamp is None else f'logits within ±{clamp:g}'}", fontsize=9)
-    for axis in axes[1]:
-        axis.set_xlabel("temperature τ", fontsize=9)
-    entries = [axis.get_legend_handles_labels() for axis in axes.flat]
-    legend = {label: handle for handles, labels in entries for handle, label in zip(handles, labels, strict=True)}
-    figure.legend(list(legend.values()), list(legend), loc="outside lower center", ncols=8, fontsize=8, frameon=False)
     title = f"AdaSSL on pairs with known factors, profile {profile}: a mark a seed"
-    figure.suptitle(title, fontsize=10, x=0.01, ha="left")
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=150)
-    plt.close(figure)
+    with drawing(path, title, (12, 6)) as figure:
+        axes = figure.subplots(2, 4, sharex=True, sharey=True)
+        for row, (reading, label) in zip(axes, ROWS.items(), strict=True):
+            for axis, (suffix, clamp) in zip(row, columns, strict=True):
+                _panel(axis, cells, reading + suffix, clamp)
+            row[0].set_ylabel(label, fontsize=9)
+        for axis, (suffix, clamp) in zip(axes[0], columns, strict=True):
+            where = "out of distribution" if suffix else "in distribution"
+            axis.set_title(f"{where}, {'no clamp' if clamp is None else f'logits within ±{clamp:g}'}", fontsize=9)
+        for axis in axes[1]:
+            axis.set_xlabel("temperature τ", fontsize=9)
+        legend_below(figure, axes.flat, columns=8)
 
 
 def _panel(axis: Any, cells: Cells, reading: str, clamp: float | None) -> None:
@@ -65,6 +55,7 @@ def _panel(axis: Any, cells: Cells, reading: str, clamp: float | None) -> None:
     temperatures = sorted({cell.temperature for cell in cells})
     for shift, method in enumerate(BETAS):
         colour, marker, line = STYLES[method]
+        colour = colour or ink()
         found = {temperature: at(cells, method, temperature, clamp) for temperature in temperatures}
         found = {temperature: runs for temperature, runs in found.items() if runs}
         # side by side, so that marks of several methods do not hide each other

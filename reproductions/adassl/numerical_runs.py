@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from reproductions.adassl.numerical_cells import BETAS, CLAMP, ORACLE, Cell
+from reproductions.reading import Run, read_runs
 
-Run: TypeAlias = dict[str, Any]
 Cells: TypeAlias = dict[Cell, list[Run]]
 
 # where each number of a result is: in or out of distribution, and which
@@ -24,11 +23,8 @@ READINGS = {
 
 def read(folder: Path) -> Cells:
     """Return the runs of each cell, by method, temperature and clamp (none last), the seeds of a cell in order."""
-    cells: Cells = {}
-    for file in folder.glob("*.json"):
-        cell = Cell.parse(file.stem.rpartition("-")[0])
-        cells.setdefault(cell, []).append(json.loads(file.read_text(encoding="utf-8")))
-    return {cell: sorted(cells[cell], key=lambda run: int(run["seed"])) for cell in sorted(cells, key=_order)}
+    cells = read_runs(folder, Cell.parse, _asked)
+    return {cell: cells[cell] for cell in sorted(cells, key=_order)}
 
 
 def values(runs: list[Run], reading: str, of: str = "metrics") -> list[float]:
@@ -67,6 +63,10 @@ def ranked(cells: Cells, temperature: float, clamp: float | None, reading: str) 
     found = {method: at(cells, method, temperature, clamp) for method in BETAS if method != ORACLE}
     scores = [(method, mean(runs, reading)) for method, runs in found.items() if runs]
     return sorted(scores, key=lambda score: -score[1])
+
+
+def _asked(run: Run) -> object:
+    return [values([run], reading, of) for of in ("metrics", "untrained") for reading in READINGS]
 
 
 def _order(cell: Cell) -> tuple[int, float, bool]:

@@ -13,6 +13,7 @@ from reproductions.adassl.numerical_cells import CLAMP, LABELS, NONE, Cell, tabl
 from reproductions.adassl.numerical_figure import draw
 from reproductions.adassl.numerical_runs import READINGS, Cells, gaps, ranked, read, untrained, values
 from reproductions.layout import results
+from reproductions.markdown import heading, row
 from reproductions.spread import said_by, shown_spread, spread
 from reproductions.stage import run
 
@@ -75,12 +76,12 @@ def markdown(profile: str, cells: Cells, claims: Claims) -> str:
 
 
 def _readings(cells: Cells) -> list[str]:
-    lines = _heading(["method", "τ", "clamp", *SHOWN.values(), "seeds"])
+    lines = heading(["method", "τ", "clamp", *SHOWN.values(), "seeds"])
     for cell, runs in cells.items():
         scores = [shown_spread(values(runs, reading)) for reading in SHOWN]
-        lines.append(_row([*_setting(cell), *scores, str(len(runs))]))
+        lines.append(row([*_setting(cell), *scores, str(len(runs))]))
     scores = [shown_spread(untrained(cells, reading)) for reading in SHOWN]
-    return [*lines, _row(["untrained encoder", "", "", *scores, str(len(untrained(cells, "content")))])]
+    return [*lines, row(["untrained encoder", "", "", *scores, str(len(untrained(cells, "content")))])]
 
 
 def _winners(cells: Cells) -> list[str]:
@@ -95,22 +96,22 @@ def _winners(cells: Cells) -> list[str]:
         "First and second by mean, without the method that is told the true difference. A clamp that cannot bind is "
         "none: InfoNCE and AdaSSL have it bind at τ .02 alone, the two with learnable weights at any τ.",
         "",
-        *_heading(["τ", "clamp", *(SHOWN[reading] for reading in shown)]),
+        *heading(["τ", "clamp", *(SHOWN[reading] for reading in shown)]),
     ]
     for temperature, clamp in settings:
         best = [ranked(cells, temperature, clamp, reading)[:2] for reading in shown]
         told = [", then ".join(f"{LABELS[method]} ({score:.2f})" for method, score in found) for found in best]
-        lines.append(_row([f"{temperature:g}", _clamp(clamp), *told]))
+        lines.append(row([f"{temperature:g}", _clamp(clamp), *told]))
     return lines
 
 
 def _orders(cells: Cells, claims: Claims) -> list[str]:
-    lines = ["", "#### Orders", "", *_heading(["claim", "from", "gap, seed by seed", "holds"])]
+    lines = ["", "#### Orders", "", *heading(["claim", "from", "gap, seed by seed", "holds"])]
     for claim in claims["orders"]:
         found = _gaps(cells, claim)
         told = ", ".join(f"{gap:+.2f}" for gap in found.values()) or "not run"
         holds = f"{sum(gap > 0 for gap in found.values())} of {len(found)}" if found else ""
-        lines.append(_row([claim["text"], claim["provenance"], told, holds]))
+        lines.append(row([claim["text"], claim["provenance"], told, holds]))
     return lines
 
 
@@ -124,12 +125,12 @@ def _use(cells: Cells) -> list[str]:
         "posterior; KL in nats or open gates a sample. As good a loss by the prior as by the posterior: r tells "
         "nothing of the target.",
         "",
-        *_heading(["method", "τ", "clamp", *SIZES.values(), *(f"loss, r from {name}" for name in SOURCES.values())]),
+        *heading(["method", "τ", "clamp", *SIZES.values(), *(f"loss, r from {name}" for name in SOURCES.values())]),
     ]
     for cell, runs in cells.items():
         if cell.beta is not None:
             told = [_monitored([run["monitor"] for run in runs], key) for key in (*SIZES, *SOURCES)]
-            lines.append(_row([*_setting(cell), *told]))
+            lines.append(row([*_setting(cell), *told]))
     return lines
 
 
@@ -141,7 +142,7 @@ def _numbers(cells: Cells, claim: dict[str, Any]) -> list[str]:
         "",
         f"From: {claim['provenance']}.",
         "",
-        *_heading(
+        *heading(
             ["method", "τ", "clamp", *(f"{name}: {whose}" for name in names for whose in ("now", "known before"))]
         ),
     ]
@@ -151,7 +152,7 @@ def _numbers(cells: Cells, claim: dict[str, Any]) -> list[str]:
         told = [
             text for reading, number in pairs for text in (shown_spread(values(cells.get(cell, []), reading)), number)
         ]
-        lines.append(_row([*_setting(cell), *told]))
+        lines.append(row([*_setting(cell), *told]))
     return lines
 
 
@@ -169,14 +170,6 @@ def _setting(cell: Cell) -> list[str]:
 
 def _clamp(clamp: float | None) -> str:
     return NONE if clamp is None else f"±{clamp:g}"
-
-
-def _heading(names: list[str]) -> list[str]:
-    return [_row(names), "|" + "---|" * len(names)]
-
-
-def _row(entries: list[str]) -> str:
-    return f"| {' | '.join(entries)} |"
 
 
 if __name__ == "__main__":

@@ -41,4 +41,4 @@ def main(profile: str, graph: str, seed: int) -> None:
 
 
 if __name__ == "__main__":
-    run(main, "profile", "graph", "seed")
+    run(main, "profile", "graph", "seed", trains=True)

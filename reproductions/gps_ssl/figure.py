@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pal_plugin.io import atomic_path
+from reproductions.drawing import drawing
 from reproductions.gps_ssl.ablated import AUGMENTATION, METHOD
 
 READINGS = {"knn": "k-NN", "linear": "linear probe"}
@@ -21,31 +21,23 @@ def draw(
     """Draw bars of mean top-1 accuracy per arm with one dot a seed, a row of panels a (method, augmentation).
 
     Args:
-        path: the PNG to write.
+        path: the PNG or SVG to write.
         profile: named in the title.
         groups: the runs of each (method, augmentation).
         graphs: the runs of each graph of the ablation, purest first, `none` last; a row of panels if there are any.
     """
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
     rows = len(groups) + bool(graphs)
-    figure, axes = plt.subplots(rows, 2, figsize=(7.2, 2.6 * rows + 0.4), squeeze=False, layout="constrained")
-    for row, ((method, augmentation), runs) in zip(axes, groups.items(), strict=False):
-        for axis, (reading, title) in zip(row, READINGS.items(), strict=True):
-            _panel(axis, method, runs, reading)
-            axis.set_title(f"{title}: {method}, {augmentation}", fontsize=10, loc="left")
-    if graphs:
-        _purity_panel(axes[-1, 0], graphs)
-        _k_panel(axes[-1, 1], graphs)
     data = next(iter(groups.values()))[0]["data"]
     title = f"GPS-SSL on {data}, profile {profile}: top-1 in percent, a dot a seed"
-    figure.suptitle(title, fontsize=10, x=0.01, ha="left")
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=150)
-    plt.close(figure)
+    with drawing(path, title, (7.2, 2.6 * rows + 0.4)) as figure:
+        axes = figure.subplots(rows, 2, squeeze=False)
+        for row, ((method, augmentation), runs) in zip(axes, groups.items(), strict=False):
+            for axis, (reading, name) in zip(row, READINGS.items(), strict=True):
+                _panel(axis, method, runs, reading)
+                axis.set_title(f"{name}: {method}, {augmentation}", fontsize=10, loc="left")
+        if graphs:
+            _purity_panel(axes[-1, 0], graphs)
+            _k_panel(axes[-1, 1], graphs)
 
 
 def _panel(axis: Any, method: str, runs: list[dict[str, Any]], reading: str) -> None:

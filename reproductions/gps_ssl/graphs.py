@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from reproductions.gps_ssl.ablated import AUGMENTATION, METHOD, graph_name
 from reproductions.gps_ssl.names import BASELINE, GPS, READINGS
-from reproductions.gps_ssl.numbers import Result, values
+from reproductions.gps_ssl.numbers import asked, own_graph, values
+from reproductions.reading import Run, read_result
 from reproductions.spread import said_by, shown_spread
 
 
-def other_graphs(folder: Path, runs: list[Result]) -> dict[str, list[Result]]:
+def other_graphs(folder: Path, runs: list[Run]) -> dict[str, list[Run]]:
     """Return the runs of each graph by its name, purest first, the baseline's without one as `none`.
 
     The graph of the main table is one of them, read from `graph.json`. Empty where no other graph was tried.
@@ -20,13 +20,13 @@ def other_graphs(folder: Path, runs: list[Result]) -> dict[str, list[Result]]:
         folder: of the profile's results.
         runs: of the main table.
     """
-    ablated = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(folder.glob("ablation/*.json"))]
+    files = sorted(folder.glob("ablation/*.json"))
+    ablated = [read_result(file, lambda run: (asked(run), own_graph(run))) for file in files]
     if not ablated:
         return {}
     cheapest = [run for run in runs if (run["base"], run["augmentation"]) == (METHOD, AUGMENTATION)]
-    main = json.loads((folder / "graph.json").read_text(encoding="utf-8"))
-    own = {key: main[key] for key in ("prior", "k", "purity")}
-    found: dict[str, list[Result]] = {}
+    own = own_graph(read_result(folder / "graph.json", own_graph))
+    found: dict[str, list[Run]] = {}
     for run in [*(own | run for run in cheapest if run["arm"] == GPS), *ablated]:
         of_graph = found.setdefault(graph_name(run["prior"], run["k"]), [])
         if run["seed"] not in [known["seed"] for known in of_graph]:  # the main graph may be among the ablated ones
@@ -35,7 +35,7 @@ def other_graphs(folder: Path, runs: list[Result]) -> dict[str, list[Result]]:
     return graphs | {"none": [run for run in cheapest if run["arm"] == BASELINE]}
 
 
-def graph_table(profile: str, graphs: dict[str, list[Result]]) -> str:
+def graph_table(profile: str, graphs: dict[str, list[Run]]) -> str:
     """Return the Markdown table of the ablation."""
     runs = [run for of_graph in graphs.values() for run in of_graph]
     head = [

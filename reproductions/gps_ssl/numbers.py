@@ -7,19 +7,31 @@ from statistics import mean
 from typing import Any
 
 from reproductions.gps_ssl.names import ARMS, BASELINE, GPS, READINGS
+from reproductions.reading import Run
 from reproductions.spread import spread
 
-Result = dict[str, Any]
+
+def asked(run: Run) -> object:
+    """Ask a run for what is read of one in any table; a KeyError or the like says what it lacks."""
+    told = run["data"], run["hardware"], run["commit"]
+    arms = [values([run], run["arm"], reading) for reading in READINGS]
+    untrained = [values([run], "untrained", reading) for reading in READINGS]
+    return int(run["seed"]), told, arms, untrained
 
 
-def values(runs: Iterable[Result], arm: str, reading: str) -> list[float]:
+def own_graph(run: Run) -> Run:
+    """Return what is said of a graph: prior, k and purity."""
+    return {"prior": run["prior"], "k": int(run["k"]), "purity": float(run["purity"])}
+
+
+def values(runs: Iterable[Run], arm: str, reading: str) -> list[float]:
     """Return an arm's top-1 accuracies, one a seed; `untrained` is read from the baseline's result files."""
     if arm == "untrained":
         return [run["untrained"][reading]["top1"] for run in runs if run["arm"] == BASELINE]
     return [run["metrics"][reading]["top1"] for run in runs if run["arm"] == arm]
 
 
-def gaps(runs: list[Result], reading: str) -> list[float]:
+def gaps(runs: list[Run], reading: str) -> list[float]:
     """Return GPS minus baseline of each seed that has both, in points."""
     by_arm = {(r["arm"], r["seed"]): r["metrics"][reading]["top1"] for r in runs}
     seeds = sorted({seed for _, seed in by_arm})
@@ -27,7 +39,7 @@ def gaps(runs: list[Result], reading: str) -> list[float]:
     return [by_arm[GPS, seed] - by_arm[BASELINE, seed] for seed in both]
 
 
-def summarise(runs: list[Result]) -> dict[str, Any]:
+def summarise(runs: list[Run]) -> dict[str, Any]:
     """Return mean, standard deviation and count of every arm, and the gap's mean and least value over seeds."""
     summary: dict[str, Any] = {}
     for reading in READINGS:

@@ -17,4 +17,4 @@ def main(profile: str, method: str, augmentation: str, arm: str, seed: int) -> N
 
 
 if __name__ == "__main__":
-    run(main, "profile", "method", "augmentation", "arm", "seed")
+    run(main, "profile", "method", "augmentation", "arm", "seed", trains=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from statistics import mean
@@ -15,8 +14,9 @@ from reproductions.curves import join_curves
 from reproductions.gps_ssl.figure import draw
 from reproductions.gps_ssl.graphs import graph_table, other_graphs
 from reproductions.gps_ssl.names import ARMS, BASELINE, GPS, PAPER, READINGS
-from reproductions.gps_ssl.numbers import Result, gaps, summarise, values
+from reproductions.gps_ssl.numbers import asked, gaps, summarise, values
 from reproductions.layout import ROOT, results
+from reproductions.reading import Run, read_result, top1
 from reproductions.spread import said_by, shown_spread
 from reproductions.stage import run
 
@@ -24,7 +24,8 @@ from reproductions.stage import run
 def main(profile: str) -> None:
     """Summarise the runs of a profile, print the table, and write it beside them."""
     runs = read(results(profile, PAPER))
-    prior = _json(results(profile, PAPER) / "prior.json")
+    of_prior = results(profile, PAPER) / "prior.json"
+    prior = read_result(of_prior, top1(*READINGS)) if of_prior.exists() else None
     claims = yaml.safe_load(Path(__file__).with_name("claims.yaml").read_text(encoding="utf-8"))
     groups = {group: select(runs, group) for group in sorted({(r["base"], r["augmentation"]) for r in runs})}
     graphs = other_graphs(results(profile, PAPER), runs)
@@ -41,19 +42,16 @@ def main(profile: str) -> None:
     print(f"\n{text}\nwritten to {folder / PAPER}.md, .json, .png")
 
 
-def _json(path: Path) -> Result | None:
-    found: Result | None = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-    return found
-
-
-def read(folder: Path) -> list[Result]:
+def read(folder: Path) -> list[Run]:
     """Return the result files of a folder, each with its host method as `base`."""
     files = sorted(folder.glob("*-*.json"))
-    runs = [json.loads(file.read_text(encoding="utf-8")) | {"run": file.stem} for file in files]
+    needed = ("method", "augmentation", "images")
+    runs = [read_result(file, lambda run: (asked(run), [run[key] for key in needed])) for file in files]
+    runs = [run | {"run": file.stem} for file, run in zip(files, runs, strict=True)]
     return [run | {"base": run["method"].removeprefix("gps_")} for run in runs]
 
 
-def select(runs: Iterable[Result], group: tuple[str, str]) -> list[Result]:
+def select(runs: Iterable[Run], group: tuple[str, str]) -> list[Run]:
     """Return the runs of a (method, augmentation)."""
     return [run for run in runs if (run["base"], run["augmentation"]) == group]
 
@@ -62,9 +60,9 @@ def table(
     profile: str,
     method: str,
     augmentation: str,
-    runs: list[Result],
+    runs: list[Run],
     claims: list[dict[str, Any]],
-    prior: Result | None = None,
+    prior: Run | None = None,
 ) -> str:
     """Return the Markdown table of a (method, augmentation), the paper's numbers beside ours.
 

@@ -8,7 +8,8 @@ from typing import Any, TypeAlias
 
 import yaml
 
-from reproductions.pal.circles_names import COMPONENTS
+from reproductions.pal.circles_names import COMPONENTS, result
+from reproductions.reading import Run, read_result
 from reproductions.spread import said_by
 
 Claim: TypeAlias = dict[str, Any]
@@ -21,6 +22,11 @@ def load_claims() -> dict[str, Claim]:
     """Return the authors' experiments by id."""
     claims: list[Claim] = yaml.safe_load(Path(__file__).with_name("claims.yaml").read_text(encoding="utf-8"))
     return {claim["id"]: claim for claim in claims}
+
+
+def read(profile: str, name: str, claim: Claim) -> Run:
+    """Return the result of an experiment, in which all that the authors' numbers are compared with is there."""
+    return read_result(result(profile, name), lambda content: (compare(content, claim), _told(content)))
 
 
 def compare(content: dict[str, Any], claim: Claim) -> dict[str, dict[str, Row]]:
@@ -38,6 +44,10 @@ def compare(content: dict[str, Any], claim: Claim) -> dict[str, dict[str, Row]]:
         curve: {f"{x:g}": _row(content, claim, curve, x, number) for x, number in numbers.items()}
         for curve, numbers in claim["curves"].items()
     }
+
+
+def _told(content: Run) -> object:
+    return content["trials"], content["runs"], float(content["wall_s"]), content["hardware"], content["commit"]
 
 
 def _row(content: dict[str, Any], claim: Claim, curve: str, x: float, theirs: float) -> Row:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from pal_plugin.io import atomic_path, write_json
-from reproductions.pal.circles_names import COMPONENTS, EXPERIMENTS, picture, result, table
-from reproductions.pal.circles_table import Claim, compare, load_claims, markdown
+from reproductions.drawing import drawing, ink
+from reproductions.pal.circles_names import COMPONENTS, EXPERIMENTS, picture, table
+from reproductions.pal.circles_table import Claim, compare, load_claims, markdown, read
 from reproductions.stage import run
 
 COLOURS = ("#d1793a", "#5b7db1", "#5f9e6e")
@@ -35,8 +35,8 @@ LEGENDS = {
 
 def main(profile: str) -> None:
     """Draw the five experiments of a profile, print the table against the authors' numbers, and write it."""
-    results = {name: json.loads(result(profile, name).read_text(encoding="utf-8")) for name in EXPERIMENTS}
     claims = load_claims()
+    results = {name: read(profile, name, claims[name]) for name in EXPERIMENTS}
     for name, content in results.items():
         draw(picture(profile, name), content, claims[name])
     rows = {name: compare(content, claims[name]) for name, content in results.items()}
@@ -51,41 +51,32 @@ def draw(path: Path, content: dict[str, Any], claim: Claim) -> None:
     """Draw mean ± standard deviation of every curve, a panel a protocol, and the authors' numbers beside theirs.
 
     Args:
-        path: the PNG to write.
+        path: the PNG or SVG to write.
         content: the result of one experiment.
         claim: the authors' numbers; they belong to their protocol.
     """
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
     protocols = content["protocols"]
     counted = COMPONENTS in protocols["authors"]
     panels = len(protocols) + counted
-    figure, axes = plt.subplots(1, panels, figsize=(4.4 * panels, 3.4), squeeze=False, layout="constrained")
-    row = axes[0]
-    for axis, (protocol, curves) in zip(row, protocols.items(), strict=False):
-        shown = {name: curve for name, curve in curves.items() if name != COMPONENTS}
-        _curves(axis, content, shown, claim["curves"] if protocol == "authors" else {})
-        other = DIFFERENCES.get(content["experiment"], {})
-        lines = [TITLES[protocol], *([other[protocol]] if other else [])]
-        axis.set_title(",\n".join(lines), fontsize=9, loc="left")
-        axis.set_ylim(0, 0.8)
-    row[0].set_ylabel("test error, chance .75", fontsize=9)
-    if counted:
-        of_components = {COMPONENTS: protocols["authors"][COMPONENTS]}
-        _curves(row[-1], content, of_components, {COMPONENTS: claim["curves"][COMPONENTS]})
-        row[-1].set_yscale("log")
-        row[-1].set_yticks([4, 10, 30, 100], ["4", "10", "30", "100"])
-        row[-1].set_yticks([], minor=True)
-        row[-1].set_title("Connected components of the graph", fontsize=9, loc="left")
     number = f"{content['runs']} runs" if content["runs"] > 1 else "one run"
     title = f"PAL, {content['experiment']}, profile {content['profile']}: mean ± standard deviation of {number}"
-    figure.suptitle(title, fontsize=10, x=0.01, ha="left")
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=150)
-    plt.close(figure)
+    with drawing(path, title, (4.4 * panels, 3.4)) as figure:
+        row = figure.subplots(1, panels, squeeze=False)[0]
+        for axis, (protocol, curves) in zip(row, protocols.items(), strict=False):
+            shown = {name: curve for name, curve in curves.items() if name != COMPONENTS}
+            _curves(axis, content, shown, claim["curves"] if protocol == "authors" else {})
+            other = DIFFERENCES.get(content["experiment"], {})
+            lines = [TITLES[protocol], *([other[protocol]] if other else [])]
+            axis.set_title(",\n".join(lines), fontsize=9, loc="left")
+            axis.set_ylim(0, 0.8)
+        row[0].set_ylabel("test error, chance .75", fontsize=9)
+        if counted:
+            of_components = {COMPONENTS: protocols["authors"][COMPONENTS]}
+            _curves(row[-1], content, of_components, {COMPONENTS: claim["curves"][COMPONENTS]})
+            row[-1].set_yscale("log")
+            row[-1].set_yticks([4, 10, 30, 100], ["4", "10", "30", "100"])
+            row[-1].set_yticks([], minor=True)
+            row[-1].set_title("Connected components of the graph", fontsize=9, loc="left")
 
 
 def _curves(
@@ -100,9 +91,9 @@ def _curves(
         axis.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
         if name in theirs:
             points = theirs[name]
-            axis.plot(points.keys(), points.values(), "o", color="black", markerfacecolor=colour, markersize=4.5)
+            axis.plot(points.keys(), points.values(), "o", color=ink(), markerfacecolor=colour, markersize=4.5)
     if theirs:
-        axis.plot([], [], "o", color="black", markerfacecolor="white", markersize=4.5, label="authors' notebook")
+        axis.plot([], [], "o", color=ink(), markerfacecolor="none", markersize=4.5, label="authors' notebook")
     axis.set_xlabel(X_LABELS[content["experiment"]], fontsize=9)
     axis.tick_params(labelsize=9)
     axis.grid(alpha=0.3)

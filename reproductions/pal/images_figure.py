@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pal_plugin.io import atomic_path
+from reproductions.drawing import drawing, legend_below
 from reproductions.pal.images_cells import Cell
 
 Cells = dict[Cell, list[dict[str, Any]]]
@@ -31,35 +31,26 @@ def draw(path: Path, profile: str, cells: Cells) -> None:
     the plain method. What was not varied has no panel.
 
     Args:
-        path: the PNG to write.
+        path: the PNG or SVG to write.
         profile: named in the title.
         cells: the runs of each cell.
     """
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
     shown = {key: found for key in LABELS if (found := _lines(key, cells))}
     shown = shown or {"relations": {cell.method: [cell] for cell in cells}}  # nothing was varied
-    size = (3.2 * len(shown) + 0.6, 5.4)
-    figure, axes = plt.subplots(2, len(shown), figsize=size, sharey="row", squeeze=False, layout="constrained")
-    for row, (reading, title) in zip(axes, READINGS.items(), strict=True):
-        untrained = {run["seed"]: run["untrained"][reading]["top1"] for runs in cells.values() for run in runs}
-        for axis, (key, lines) in zip(row, shown.items(), strict=True):
-            axis.axhline(sum(untrained.values()) / len(untrained), color="#9aa0a6", linestyle=":", label="untrained")
-            for method, of_method in lines.items():
-                _line(axis, [(float(getattr(cell, key)), cells[cell]) for cell in of_method], reading, method)
-            _axis(axis, key)
-        row[0].set_ylabel(f"{title}, top-1 in percent", fontsize=9)
-    entries = [axis.get_legend_handles_labels() for axis in axes[0]]
-    legend = {label: handle for handles, labels in entries for handle, label in zip(handles, labels, strict=True)}
-    figure.legend(list(legend.values()), list(legend), loc="outside lower center", ncols=4, fontsize=8, frameon=False)
     data = next(iter(cells.values()))[0]["data"]
-    figure.suptitle(f"PAL on {data}, profile {profile}: a mark a seed", fontsize=10, x=0.01, ha="left")
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=150)
-    plt.close(figure)
+    size = (3.2 * len(shown) + 0.6, 5.4)
+    with drawing(path, f"PAL on {data}, profile {profile}: a mark a seed", size) as figure:
+        axes = figure.subplots(2, len(shown), sharey="row", squeeze=False)
+        for row, (reading, title) in zip(axes, READINGS.items(), strict=True):
+            untrained = {run["seed"]: run["untrained"][reading]["top1"] for runs in cells.values() for run in runs}
+            level = sum(untrained.values()) / len(untrained)
+            for axis, (key, lines) in zip(row, shown.items(), strict=True):
+                axis.axhline(level, color="#9aa0a6", linestyle=":", label="untrained")
+                for method, of_method in lines.items():
+                    _line(axis, [(float(getattr(cell, key)), cells[cell]) for cell in of_method], reading, method)
+                _axis(axis, key)
+            row[0].set_ylabel(f"{title}, top-1 in percent", fontsize=9)
+        legend_below(figure, axes[0], columns=4)
 
 
 def _lines(key: str, cells: Cells) -> dict[str, list[Cell]]:

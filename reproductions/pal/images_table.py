@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,10 @@ from reproductions.layout import ROOT, results
 from reproductions.pal.images_cells import AUGMENTATION, Cell
 from reproductions.pal.images_figure import draw
 from reproductions.pal.names import PAPER
+from reproductions.reading import Run, read_runs, top1
 from reproductions.spread import said_by, shown_spread, spread
 from reproductions.stage import run
 
-Result = dict[str, Any]
 READINGS = ("knn", "linear")
 
 
@@ -31,13 +30,9 @@ def main(profile: str) -> None:
     print(f"\n{text}\nwritten to {folder / stem}.md, .json, .png")
 
 
-def read(folder: Path) -> dict[Cell, list[Result]]:
+def read(folder: Path) -> dict[Cell, list[Run]]:
     """Return the runs of each cell, by method, relations, α and noise, the seeds of a cell in order."""
-    cells: dict[Cell, list[Result]] = {}
-    for file in folder.glob("*.json"):
-        cell = Cell.parse(file.stem.rpartition("-")[0])
-        cells.setdefault(cell, []).append(json.loads(file.read_text(encoding="utf-8")))
-    return {cell: sorted(cells[cell], key=lambda run: int(run["seed"])) for cell in sorted(cells)}
+    return dict(sorted(read_runs(folder, Cell.parse, top1(*READINGS)).items()))
 
 
 def control(cell: Cell) -> Cell:
@@ -45,12 +40,12 @@ def control(cell: Cell) -> Cell:
     return cell._replace(alpha=0.0, noise=0.0)
 
 
-def values(runs: list[Result], reading: str) -> list[float]:
+def values(runs: list[Run], reading: str) -> list[float]:
     """Return the runs' top-1 accuracies, one a seed."""
     return [run["metrics"][reading]["top1"] for run in runs]
 
 
-def gaps(cells: dict[Cell, list[Result]], cell: Cell, reading: str) -> list[float]:
+def gaps(cells: dict[Cell, list[Run]], cell: Cell, reading: str) -> list[float]:
     """Return what a cell is ahead of its control by, in points, for each seed that both have."""
     if control(cell) == cell:
         return []
@@ -60,7 +55,7 @@ def gaps(cells: dict[Cell, list[Result]], cell: Cell, reading: str) -> list[floa
     return [round(a - b, 2) for a, b in zip(ours, theirs, strict=True)]
 
 
-def summarise(cells: dict[Cell, list[Result]]) -> dict[str, Any]:
+def summarise(cells: dict[Cell, list[Run]]) -> dict[str, Any]:
     """Return mean, standard deviation and count of every cell, and the least gap to α = 0, for `dvc metrics diff`."""
     summary: dict[str, Any] = {}
     for cell, runs in cells.items():
@@ -72,7 +67,7 @@ def summarise(cells: dict[Cell, list[Result]]) -> dict[str, Any]:
     return summary
 
 
-def table(profile: str, cells: dict[Cell, list[Result]]) -> str:
+def table(profile: str, cells: dict[Cell, list[Run]]) -> str:
     """Return the Markdown table of all cells."""
     runs = [run for of_cell in cells.values() for run in of_cell]
     images = runs[0]["images"]
@@ -91,7 +86,7 @@ def table(profile: str, cells: dict[Cell, list[Result]]) -> str:
     return "\n".join([*head, *(_row(cells, cell) for cell in cells), *_untrained(cells)])
 
 
-def _row(cells: dict[Cell, list[Result]], cell: Cell) -> str:
+def _row(cells: dict[Cell, list[Run]], cell: Cell) -> str:
     runs = cells[cell]
     scores = []
     for reading in READINGS:
@@ -105,7 +100,7 @@ def _row(cells: dict[Cell, list[Result]], cell: Cell) -> str:
     return f"| {' | '.join([runs[0]['method'], known, alpha, noise, edges, *scores, str(len(runs))])} |"
 
 
-def _untrained(cells: dict[Cell, list[Result]]) -> list[str]:
+def _untrained(cells: dict[Cell, list[Run]]) -> list[str]:
     """Return the row of the network before training, over the seeds; all methods begin with the same backbones."""
     by_seed = {run["seed"]: run["untrained"] for runs in cells.values() for run in runs}
     scores = [shown_spread([read[reading]["top1"] for read in by_seed.values()]) for reading in READINGS]

@@ -98,4 +98,4 @@ def keep(settings: Settings, last: int, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    run(main, "profile", "cell", "seed")
+    run(main, "profile", "cell", "seed", trains=True)

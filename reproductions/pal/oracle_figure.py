@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pal_plugin.io import atomic_path
+from reproductions.drawing import drawing, legend_below
 from reproductions.pal.oracle_cells import OracleCell
 
 Cells = dict[OracleCell, list[dict[str, Any]]]
@@ -25,36 +25,26 @@ def draw(path: Path, profile: str, cells: Cells, without: list[float]) -> None:
     from no relation is dotted.
 
     Args:
-        path: the PNG to write.
+        path: the PNG or SVG to write.
         profile: named in the title.
         cells: the runs of each cell.
         without: accuracies without relations, one a seed.
     """
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(1, len(PANELS), figsize=(10.2, 3.6), layout="constrained")
-    for axis, (key, title) in zip(axes, PANELS.items(), strict=True):
-        for cell, runs in cells.items():
-            _line(axis, cell, runs, key)
-        axis.set_title(title, fontsize=9, loc="left")
-        axis.set_xlabel("clicks", fontsize=9)
-        axis.tick_params(labelsize=9)
-        axis.spines[["top", "right"]].set_visible(False)
-    axes[0].set_yscale("log")
-    axes[1].set_ylim(0, 1.05)
-    if without:
-        axes[2].axhline(sum(without) / len(without), color="#9aa0a6", linestyle=":", label="without relations")
-    entries = [axis.get_legend_handles_labels() for axis in axes]
-    legend = {label: handle for handles, labels in entries for handle, label in zip(handles, labels, strict=True)}
-    figure.legend(list(legend.values()), list(legend), loc="outside lower center", ncols=4, fontsize=8, frameon=False)
     data = next(iter(cells.values()))[0]["data"]
-    figure.suptitle(f"An oracle on {data}, profile {profile}: a mark a seed", fontsize=10, x=0.01, ha="left")
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=150)
-    plt.close(figure)
+    with drawing(path, f"An oracle on {data}, profile {profile}: a mark a seed", (10.2, 3.6)) as figure:
+        axes = figure.subplots(1, len(PANELS))
+        for axis, (key, title) in zip(axes, PANELS.items(), strict=True):
+            for cell, runs in cells.items():
+                _line(axis, cell, runs, key)
+            axis.set_title(title, fontsize=9, loc="left")
+            axis.set_xlabel("clicks", fontsize=9)
+            axis.tick_params(labelsize=9)
+            axis.spines[["top", "right"]].set_visible(False)
+        axes[0].set_yscale("log")
+        axes[1].set_ylim(0, 1.05)
+        if without:
+            axes[2].axhline(sum(without) / len(without), color="#9aa0a6", linestyle=":", label="without relations")
+        legend_below(figure, axes, columns=4)
 
 
 def _line(axis: Any, cell: OracleCell, runs: list[dict[str, Any]], key: str) -> None:

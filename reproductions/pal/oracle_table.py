@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,11 @@ from reproductions.pal.images_cells import AUGMENTATION, Cell
 from reproductions.pal.names import PAPER
 from reproductions.pal.oracle_cells import OracleCell
 from reproductions.pal.oracle_figure import draw
+from reproductions.reading import Run, read_result, read_runs, top1
 from reproductions.spread import said_by, shown_spread, spread
 from reproductions.stage import run
 
-Result = dict[str, Any]
-Cells = dict[OracleCell, list[Result]]
+Cells = dict[OracleCell, list[Run]]
 CONTROLS = {  # runs of `pal_images` that have as many steps and learn from no relation, the better control first
     Cell("simclr", 0.0, 0.0, 0.0): "plain simclr",
     Cell("simclr", 0.01, 0.0, 0.0): "pal_simclr with α = 0",
@@ -39,31 +38,27 @@ def main(profile: str) -> None:
 
 def read(folder: Path) -> Cells:
     """Return the runs of each cell, by mistakes and strategy, the seeds of a cell in order."""
-    cells: Cells = {}
-    for file in folder.glob("*.json"):
-        cell = OracleCell.parse(file.stem.rpartition("-")[0])
-        cells.setdefault(cell, []).append(json.loads(file.read_text(encoding="utf-8")))
-    order = sorted(cells, key=lambda cell: (cell.noise, cell.strategy))
-    return {cell: sorted(cells[cell], key=lambda run: int(run["seed"])) for cell in order}
+    keys = ("questions", "clicks", "answers", "related", "related_purity", "accuracy")
+    cells = read_runs(folder, OracleCell.parse, lambda run: [row[key] for row in run["curve"] for key in keys])
+    return {cell: cells[cell] for cell in sorted(cells, key=lambda cell: (cell.noise, cell.strategy))}
 
 
 def control(folder: Path) -> tuple[str, list[float]]:
     """Return what learnt from no relation is called, and its k-NN accuracies, one a seed; none where it was not run."""
     for cell, name in CONTROLS.items():
-        files = sorted(folder.glob(f"{cell.name}-*.json"))
-        found = [json.loads(file.read_text(encoding="utf-8"))["metrics"]["knn"]["top1"] for file in files]
-        if found:
-            return name, found
+        runs = [read_result(file, top1("knn")) for file in sorted(folder.glob(f"{cell.name}-*.json"))]
+        if runs:
+            return name, [run["metrics"]["knn"]["top1"] for run in runs]
     return "without relations", []
 
 
-def column(runs: list[Result], number: int, key: str) -> list[float]:
+def column(runs: list[Run], number: int, key: str) -> list[float]:
     """Return a figure of round `number`, one a seed; where a run ended early or has none it is missing."""
     rows = [run["curve"][number] for run in runs if number < len(run["curve"])]
     return [row[key] for row in rows if row[key] is not None]
 
 
-def last_round(runs: list[Result]) -> int:
+def last_round(runs: list[Run]) -> int:
     """Return the last round that every seed of a cell has."""
     return min(len(run["curve"]) for run in runs) - 1
 
@@ -101,7 +96,7 @@ def table(profile: str, cells: Cells, name: str, without: list[float]) -> str:
     return "\n".join([*head, *body])
 
 
-def _row(cell: OracleCell, runs: list[Result], number: int) -> str:
+def _row(cell: OracleCell, runs: list[Run], number: int) -> str:
     """Return a round's row; counts are means over the seeds."""
     counts = [_mean(column(runs, number, key)) for key in ("questions", "clicks", "answers", "related")]
     purity = column(runs, number, "related_purity")

@@ -103,9 +103,9 @@ PROFILES = {
 # how a profile's sizes were come by, where that bears on what its runs can show; it stands above their table
 NOTES = {
     "cpu": "The learning rate is one for all methods, chosen between .001 and .003 by runs of 600 steps in setting A, "
-    "seed 0, read on the test clips. .003 was taken for AdaSSL-V: energy score 1.03 in place of 1.24, and r in use. "
-    "For BYOL it is mixed: energy score 1.44 in place of 1.21, digit by the backbone .64 in place of .60, velocity x "
-    "by the projector .64 in place of .81. AdaSSL-S was not tried. A gap in the energy score is not AdaSSL's alone."
+    "seed 0, read on the test clips. .003 was taken for AdaSSL-V, whose futures it made better and whose r it put to "
+    "use. BYOL's futures were worse at it, its digits better. AdaSSL-S was not tried. A gap in the energy score is not "
+    "AdaSSL's alone."
 }
 
 

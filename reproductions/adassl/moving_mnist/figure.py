@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pal_plugin.io import atomic_path
 from reproductions.adassl.moving_mnist.cells import LABELS, SETTINGS, Cell, result
 from reproductions.adassl.moving_mnist.runs import Cells, values
+from reproductions.drawing import drawing
 
 COLOURS = {"byol": "#2f5d9b", "v": "#d1562a", "s": "#4f9d69"}
 PANELS = {
@@ -23,37 +23,30 @@ def draw(path: Path, profile: str, cells: Cells) -> None:
     """Draw a panel for each of some readings, a mark a seed, and below the futures of one seed of each method.
 
     Args:
-        path: the PNG to write.
+        path: the PNG or SVG to write.
         profile: named in the title; the runs' own pictures are beside their results.
         cells: the runs of each cell.
     """
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
+    from matplotlib.image import imread  # heavy
 
     shown = _shown(profile, cells)
-    pictures = [plt.imread(result(profile, cell, seed, ".png")) for cell, seed in shown]
-    figure = plt.figure(figsize=(11, 7), layout="constrained")
-    top, below = figure.subfigures(2, 1, squeeze=False, height_ratios=(3, 4))[:, 0]
-    for axis, (reading, label) in zip(top.subplots(1, len(PANELS)), PANELS.items(), strict=True):
-        _panel(axis, cells, reading)
-        axis.set_title(label, fontsize=9)
-    widths = [picture.shape[1] for picture in pictures]
-    axes = below.subplots(1, len(pictures), squeeze=False, width_ratios=widths)[0]
-    for axis, picture, (cell, _) in zip(axes, pictures, shown, strict=True):
-        axis.imshow(picture, interpolation="nearest")
-        axis.set_title(f"{LABELS[cell.method]}\n{_columns(cell)}", fontsize=8, loc="left")
-        axis.axis("off")
-    below.supxlabel(
-        "Real clips nearest to what is predicted: frames 1–3 grey, frames 4, 5, 6 yellow, orange, red. "
-        f"Setting {shown[0][0].setting}, a row a source.",
-        fontsize=8,
-    )
-    figure.suptitle(f"AdaSSL on Moving-MNIST, profile {profile}: a mark a seed", fontsize=10, x=0.01, ha="left")
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=150)
-    plt.close(figure)
+    pictures = [imread(result(profile, cell, seed, ".png")) for cell, seed in shown]
+    with drawing(path, f"AdaSSL on Moving-MNIST, profile {profile}: a mark a seed", (11, 7)) as figure:
+        top, below = figure.subfigures(2, 1, squeeze=False, height_ratios=(3, 4))[:, 0]
+        for axis, (reading, label) in zip(top.subplots(1, len(PANELS)), PANELS.items(), strict=True):
+            _panel(axis, cells, reading)
+            axis.set_title(label, fontsize=9)
+        widths = [picture.shape[1] for picture in pictures]
+        axes = below.subplots(1, len(pictures), squeeze=False, width_ratios=widths)[0]
+        for axis, picture, (cell, _) in zip(axes, pictures, shown, strict=True):
+            axis.imshow(picture, interpolation="nearest", clip_on=False)  # a clip's id in an SVG is chance
+            axis.set_title(f"{LABELS[cell.method]}\n{_columns(cell)}", fontsize=8, loc="left")
+            axis.axis("off")
+        below.supxlabel(
+            "Real clips nearest to what is predicted: frames 1–3 grey, frames 4, 5, 6 yellow, orange, red. "
+            f"Setting {shown[0][0].setting}, a row a source.",
+            fontsize=8,
+        )
 
 
 def _shown(profile: str, cells: Cells) -> list[tuple[Cell, int]]:

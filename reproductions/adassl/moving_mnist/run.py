@@ -90,4 +90,4 @@ def parse(profile: str, cell: str) -> Cell:
 
 
 if __name__ == "__main__":
-    run(main, "profile", "cell", "seed")
+    run(main, "profile", "cell", "seed", trains=True)

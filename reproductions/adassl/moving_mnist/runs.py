@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from reproductions.adassl.moving_mnist.cells import Cell, grid
+from reproductions.reading import Run, read_runs
 
-Run: TypeAlias = dict[str, Any]
 Cells: TypeAlias = dict[Cell, list[Run]]
 
 # where each number of a result is, and what it is called
@@ -41,11 +40,8 @@ READINGS = {
 
 def read(folder: Path) -> Cells:
     """Return the runs of each cell, in the order of `grid`, the seeds of a cell in order."""
-    cells: Cells = {}
-    for file in folder.glob("*.json"):
-        cell = Cell.parse(file.stem.rpartition("-")[0])
-        cells.setdefault(cell, []).append(json.loads(file.read_text(encoding="utf-8")))
-    return {cell: sorted(cells[cell], key=lambda run: int(run["seed"])) for cell in grid() if cell in cells}
+    cells = read_runs(folder, Cell.parse, lambda run: [_at(run, path) for path, _ in READINGS.values()])
+    return {cell: cells[cell] for cell in grid() if cell in cells}
 
 
 def values(runs: list[Run], reading: str) -> list[float]:

@@ -10,7 +10,9 @@ import yaml
 from pal_plugin.io import atomic_path, write_json
 from reproductions.adassl.moving_mnist.cells import LABELS, NOTES, SETTINGS, Cell, folder, table
 from reproductions.adassl.moving_mnist.figure import draw
-from reproductions.adassl.moving_mnist.runs import READINGS, Cells, Run, read, untrained, values
+from reproductions.adassl.moving_mnist.runs import READINGS, Cells, read, untrained, values
+from reproductions.markdown import heading, row
+from reproductions.reading import Run
 from reproductions.spread import said_by, shown_spread, spread
 from reproductions.stage import run
 
@@ -104,9 +106,9 @@ def _size(run: Run) -> str:
 
 
 def _readings(cells: Cells, names: list[str]) -> list[str]:
-    lines = _heading(["method", "setting", *(READINGS[name][1] for name in names), "seeds"])
+    lines = heading(["method", "setting", *(READINGS[name][1] for name in names), "seeds"])
     for cell, runs in cells.items():
-        lines.append(_row([*_setting(cell), *(_told(values(runs, name)) for name in names), str(len(runs))]))
+        lines.append(row([*_setting(cell), *(_told(values(runs, name)) for name in names), str(len(runs))]))
     return lines
 
 
@@ -118,7 +120,7 @@ def _before(cells: Cells) -> list[str]:
         runs = [by_seed[seed] for seed in sorted(by_seed)]
         if runs:
             told = [_told(untrained(runs, name)) for name in READOUTS]
-            lines.append(_row(["untrained", setting, *told, str(len(runs))]))
+            lines.append(row(["untrained", setting, *told, str(len(runs))]))
     return lines
 
 
@@ -129,13 +131,13 @@ def _numbers(cells: Cells, claim: dict[str, Any]) -> list[str]:
         "",
         f"From: {claim['provenance']}.",
         "",
-        *_heading(["method", "setting", "reading", "now", "known before"]),
+        *heading(["method", "setting", "reading", "now", "known before"]),
     ]
     for name, theirs in claim["cells"].items():
         cell = Cell.parse(name)
         for reading, number in theirs.items():
             ours = shown_spread(values(cells.get(cell, []), reading))
-            lines.append(_row([*_setting(cell), READINGS[reading][1], ours, number]))
+            lines.append(row([*_setting(cell), READINGS[reading][1], ours, number]))
     return lines
 
 
@@ -145,14 +147,6 @@ def _told(numbers: list[float]) -> str:
 
 def _setting(cell: Cell) -> list[str]:
     return [LABELS[cell.method], cell.setting]
-
-
-def _heading(names: list[str]) -> list[str]:
-    return [_row(names), "|" + "---|" * len(names)]
-
-
-def _row(entries: list[str]) -> str:
-    return f"| {' | '.join(entries)} |"
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from pal_plugin.data import uniforms
 from pal_plugin.data.draws import LATENT
-from pal_plugin.errors import CheckpointError, LossError
-from pal_plugin.io import write_torch
+from pal_plugin.errors import LossError
+from pal_plugin.io import read_run, write_torch
 from reproductions.adassl.moving_mnist.cells import Cell, Sizes
 from reproductions.adassl.moving_mnist.generator import Digits, clips, draw
 from reproductions.adassl.moving_mnist.network import WorldModel, make_model
@@ -78,18 +78,9 @@ def restore(path: Path, run: dict[str, Any], model: WorldModel, optimizer: torch
     Raises:
         CheckpointError: it is damaged, or of another run.
     """
-    if not path.exists():
+    state = read_run(path, run)
+    if state is None:
         return 0, 0.0
-    mend = f"Remove {path} to begin anew"
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        theirs = state["run"]
-    except Exception as error:  # torch.load has no type of its own for damaged files
-        raise CheckpointError(f"{path} cannot be read as a checkpoint: {error}", mend) from error
-    other = [name for name, value in run.items() if theirs.get(name) != value]
-    if other:
-        told = ", ".join(f"{name} {theirs.get(name)} in place of {run[name]}" for name in other)
-        raise CheckpointError(f"{path} is of another run: {told}", mend)
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     return state["step"], state["spent"]

@@ -1,0 +1,142 @@
+"""PAL in the report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from reproductions.layout import results
+from reproductions.pal.circles_names import EXPERIMENTS, result
+from reproductions.pal.circles_table import YES, Claim, compare, load_claims
+from reproductions.pal.circles_table import read as read_circles
+from reproductions.pal.figures import draw as draw_circles
+from reproductions.pal.images_cells import Cell
+from reproductions.pal.images_figure import draw as draw_images
+from reproductions.pal.images_table import gaps, values
+from reproductions.pal.images_table import read as read_images
+from reproductions.pal.names import PAPER
+from reproductions.pal.oracle_cells import OracleCell
+from reproductions.pal.oracle_figure import draw as draw_oracle
+from reproductions.pal.oracle_table import Cells as OracleCells
+from reproductions.pal.oracle_table import column, control, last_round
+from reproductions.pal.oracle_table import read as read_oracle
+from reproductions.reporting.finding import FAILS, HOLDS, MIXED, Figure, Finding, Paper, Reading, judge
+from reproductions.spread import shown_spread
+
+OURS = "ours: the paper's tables of images were not to be had"
+RELATIONS, ALPHA = 0.01, 0.9
+POINTS = "points of k-NN"
+
+
+def findings(profiles: Sequence[str]) -> list[Finding]:
+    """Return the experiments on circles, learning from relations, and asking for them."""
+    return [*_circles(profiles), *_images(profiles), *_oracle(profiles)]
+
+
+def _circles(profiles: Sequence[str]) -> list[Finding]:
+    return [
+        Finding(
+            claim=claim["text"],
+            provenance=claim["provenance"],
+            theirs=f"{sum(map(len, claim['curves'].values()))} means ({claim['setting']})",
+            ours={profile: _agreement(name, claim, profile) for profile in profiles if result(profile, name).exists()},
+        )
+        for name, claim in load_claims().items()
+    ]
+
+
+def _agreement(name: str, claim: Claim, profile: str) -> Reading:
+    content = read_circles(profile, name, claim)
+    rows = [row for of_curve in compare(content, claim).values() for row in of_curve.values()]
+    within = sum(row["within"] == YES for row in rows)
+    shown = f"{within} of {len(rows)} means within the band of theirs ({content['trials']} trials)"
+    if within == len(rows):
+        return Reading(shown, HOLDS, "Every mean is within the band of the authors' own.")
+    outcome = MIXED if within else FAILS
+    return Reading(shown, outcome, f"{len(rows) - within} of {len(rows)} means are outside the band.")
+
+
+def _images(profiles: Sequence[str]) -> list[Finding]:
+    cells = {profile: read_images(results(profile, PAPER) / "images") for profile in profiles}
+    methods = sorted({cell.method for of_profile in cells.values() for cell in of_profile})
+    found = []
+    for method in methods:
+        cell = Cell(method, RELATIONS, ALPHA, 0.0)
+        ours = {}
+        for profile, of_profile in cells.items():
+            ahead = gaps(of_profile, cell, "knn") if cell in of_profile else []
+            if ahead:
+                scores = [shown_spread(values(of_profile[c], "knn")) for c in (cell._replace(alpha=0.0), cell)]
+                ours[profile] = Reading(f"k-NN {scores[0]} → {scores[1]}", *judge(ahead, POINTS))
+        claim = f"pal_{method} with {RELATIONS:.0%} of the relations at α {ALPHA} is ahead of the same at α 0"
+        if ours:
+            found.append(Finding(claim, OURS, ours=ours))
+    return found
+
+
+def _oracle(profiles: Sequence[str]) -> list[Finding]:
+    cells = {profile: read_oracle(results(profile, PAPER) / "oracle") for profile in profiles}
+    found = []
+    for strategy in ("active", "merging"):
+        ours = {p: reading for p, of_profile in cells.items() if (reading := _asked(of_profile, strategy))}
+        found.append(Finding(f"Questions chosen by {strategy} teach more than as many random pairs", OURS, ours=ours))
+    ours = {p: reading for p, of_profile in cells.items() if (reading := _taught(of_profile, p))}
+    found.append(Finding("An oracle's answers teach more than none", OURS, ours=ours))
+    return [finding for finding in found if finding.ours]
+
+
+def _asked(cells: OracleCells, strategy: str) -> Reading | None:
+    """Return how far a strategy is ahead of random pairs after the last round that both have."""
+    ours, theirs = (cells.get(OracleCell(name, 0.0), []) for name in (strategy, "random"))
+    if not ours or not theirs:
+        return None
+    last = min(last_round(ours), last_round(theirs))
+    base = {run["seed"]: run["curve"][last]["accuracy"] for run in theirs}
+    ahead = [run["curve"][last]["accuracy"] - base[run["seed"]] for run in ours if run["seed"] in base]
+    scores = [shown_spread(column(runs, last, "accuracy")) for runs in (theirs, ours)]
+    clicks = [f"{sum(column(runs, last, 'clicks')) / len(runs):.0f}" for runs in (theirs, ours)]
+    shown = f"k-NN {scores[0]} ({clicks[0]} clicks) → {scores[1]} ({clicks[1]} clicks)"
+    return Reading(shown, *judge(ahead, POINTS)) if ahead else None
+
+
+def _taught(cells: OracleCells, profile: str) -> Reading | None:
+    """Return how far `active` is ahead of the best run that learnt from no relation."""
+    runs = cells.get(OracleCell("active", 0.0), [])
+    name, without = control(results(profile, PAPER) / "images")
+    if not runs or not without:
+        return None
+    scores = column(runs, last_round(runs), "accuracy")
+    shown = f"k-NN {shown_spread(without)} ({name}) → {shown_spread(scores)}"
+    return Reading(shown, *judge([score - max(without) for score in scores], POINTS))
+
+
+def figures(profile: str) -> list[Figure]:
+    """Return the circles, accuracy against relations, and accuracy against clicks."""
+    claims, found = load_claims(), []
+    for name in EXPERIMENTS:
+        if result(profile, name).exists():
+            content = read_circles(profile, name, claims[name])
+            alt = f"circles, {name}: our curves and the authors' numbers"
+            found.append(Figure(f"circles_{name}", alt, partial(draw_circles, content=content, claim=claims[name])))
+    images = read_images(results(profile, PAPER) / "images")
+    if images:
+        alt = "accuracy against known relations, α and wrong labels"
+        found.append(Figure("images", alt, partial(draw_images, profile=profile, cells=images)))
+    oracle = read_oracle(results(profile, PAPER) / "oracle")
+    if oracle:
+        _, without = control(results(profile, PAPER) / "images")
+        drawn = partial(draw_oracle, profile=profile, cells=oracle, without=without)
+        found.append(Figure("oracle", "known pairs, how many are right, and accuracy, against clicks", drawn))
+    return found
+
+
+REPORT = Paper(
+    name=PAPER,
+    title="PAL",
+    arxiv="2303.15256",
+    idea="A similarity graph is filled in by a few cheap questions to an oracle, and losses take the graph: known "
+    "relations are mixed into the graph of augmentations with weight α.",
+    findings=findings,
+    figures=figures,
+    tables=(f"{PAPER}_circles", f"{PAPER}_images", f"{PAPER}_oracle"),
+)

@@ -3,19 +3,47 @@
 import multiprocessing
 import os
 import runpy
+import shutil
 import signal
 import socket
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+# The browser stays offline by itself; a container gives it neither a sandbox nor a graphics card.
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-quic",
+]
 RANK = str(Path(__file__).with_name("rank_process.py"))
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch, faiss and BLAS are first imported
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How often, and when, `test_kills.py` kills each command, and how many files `test_fuzz.py` breaks a parser."""
+    parser.addoption("--kills", type=int, default=1, help="times that each command is killed")
+    parser.addoption("--kill-seed", type=int, default=0, help="of the moments")
+    parser.addoption("--fuzz", type=int, default=0, help="broken files a parser, at random; 0: a few, always the same")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, so that no process is left alone with one of them at the end."""
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: (item.path.name != "test_pipeline.py", -slow[item.path]))
 
 
 def pytest_configure() -> None:
@@ -58,6 +86,23 @@ def run_ranks(processes: ForkServerContext) -> Callable[..., list[int | None]]:
         return [process.exitcode for process in ranks]
 
     return run
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator["Browser"]:
+    """The distribution's Chromium, headless."""
+    executable = shutil.which("chromium")
+    if executable is None:
+        reason = "no `chromium` on the PATH: apt-get install chromium"
+        if os.environ.get("PAL_REQUIRE_SERVICES"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture

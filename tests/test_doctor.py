@@ -165,3 +165,16 @@ def test_a_missing_dependency_and_torch_itself(tmp_path):
 def test_not_installed_only_on_the_path(tmp_path):
     _, found = doctor(environment(tmp_path / "site", without=("pal_plugin-",)))
     assert any("pal-plugin is not installed" in p["what"] for p in found["problems"])
+
+
+def test_an_environment_that_is_compiled_at_every_start_is_named(tmp_path):
+    def problems(**variables):
+        script = "import json; from pal_plugin.doctor import examine; print(json.dumps(examine()['problems']))"
+        env = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"} | variables
+        done = subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, text=True, check=True)
+        return [problem for problem in json.loads(done.stdout.splitlines()[-1]) if "compile" in problem["mend"]]
+
+    nothing_compiled = {"PYTHONPYCACHEPREFIX": str(tmp_path)}
+    [problem] = problems(PYTHONDONTWRITEBYTECODE="1", **nothing_compiled)
+    assert "PYTHONDONTWRITEBYTECODE" in problem["what"]
+    assert problems(**nothing_compiled) == []

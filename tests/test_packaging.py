@@ -19,6 +19,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import pal_plugin
+from pal_plugin.testing import SelectorConformance
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -95,6 +96,59 @@ print(pal_plugin.__file__)
     assert method == "gps_simclr"
     assert {"lite0", "pixels"} <= set(ast.literal_eval(names))
     assert Path(file).is_relative_to(site if kind == "build_wheel" else REPOSITORY)
+
+
+STRANGERS = {
+    "pyproject.toml": """
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+[project]
+name = "acme-picks"
+version = "1.0"
+[project.entry-points."pal_plugin.selectors"]
+acme = "acme_picks:Backwards"
+broken = "acme_gone:Nothing"
+""",
+    "acme_picks.py": """
+import numpy as np
+from pal_plugin.selection.base import Selector
+
+class Backwards(Selector):
+    def _order(self, task):
+        return np.sort(task.candidates)[::-1][: task.budget].astype(np.int64), None
+""",
+}
+STRANGERS_TEST = """
+from pal_plugin.selection.make import make_selector
+from pal_plugin.testing import SelectorConformance
+
+class TestAcme(SelectorConformance):
+    reads_features = False
+    def make(self):
+        return make_selector("acme")
+"""
+
+
+@pytest.mark.slow
+def test_a_strangers_wheel_runs_our_tests_on_its_own(wheels, tmp_path):
+    """Installed beside ours: its selector is found by name, its broken entry point spoils nothing, its tests run."""
+    project, empty = tmp_path / "project", tmp_path / "empty"
+    project.mkdir(), empty.mkdir()
+    for name, content in STRANGERS.items():
+        (project / name).write_text(content)
+    build = [sys.executable, "-c", "import hatchling.build; hatchling.build.build_wheel('dist')"]
+    subprocess.run(build, cwd=project, check=True, capture_output=True)
+    site = install(wheels["build_wheel"], tmp_path / "site")
+    with zipfile.ZipFile(next((project / "dist").glob("*.whl"))) as archive:
+        archive.extractall(site)
+    (empty / "test_acme.py").write_text(STRANGERS_TEST)
+    run = "import pytest; print(int(pytest.main(['-q', '-p', 'no:cacheprovider', 'test_acme.py'])))"
+    said = python(site, run, empty)
+    assert said.splitlines()[-1] == "0", said
+    ran = sum(name.startswith("test_") for name in vars(SelectorConformance))
+    assert f"{ran} passed" in said
+    assert python(site, "import pal_plugin.selection.make as m; print(m.make_selector('random'))", empty)
 
 
 def test_a_users_config_extends_ours_and_wins(tmp_path):

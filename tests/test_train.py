@@ -26,7 +26,8 @@ from pal_plugin.graph import SimilarityGraph
 from pal_plugin.graphs import make_graph
 from pal_plugin.host import METHODS
 from pal_plugin.launch import compose
-from pal_plugin.train import make_trainer, train, with_classes
+from pal_plugin.train import train, with_classes
+from pal_plugin.trainer import make_trainer
 
 SMALL = [
     "profile=debug",
@@ -251,6 +252,6 @@ def test_nothing_stops_a_run_early(tmp_path: Path) -> None:
     """Not even labels that say it gets no better: the authors' code stops by them unless told not to."""
     folder = tmp_path / "run"
     cfg = compose("gps_simclr", [*SMALL, "max_epochs=4", "optimizer.lr=0", f"run_dir={folder}"])
-    trainer = make_trainer(cfg, {}, folder, validate=True, refresh_every=None)
+    trainer = make_trainer(cfg, {}, folder, precision="32-true", validate=True, refresh_every=None)
     assert not [callback for callback in trainer.callbacks if isinstance(callback, EarlyStopping)]  # type: ignore[attr-defined]
     assert train(cfg)["epochs"] == 4

@@ -21,6 +21,7 @@ from pal_plugin.values import REAL, WHOLE, check_values
         ("optimizer.lr=nan", "optimizer.lr is nan"),
         ("optimizer.batch_size=true", "optimizer.batch_size is True"),
         ("data.num_workers=-1", "data.num_workers is -1"),
+        ("data.on_device=maybe", "data.on_device is 'maybe'"),
         ("graph.k=four", "graph.k is 'four'"),
         ("backbone.name=resnet19", "There is no backbone 'resnet19'. Choose another: did you mean resnet18"),
     ],

@@ -1,9 +1,10 @@
-"""Our batched operations against PIL's, image by image, on the same draws."""
+"""Our operations, as compiled code and on tensors, against PIL's, image by image, on the same draws."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from torchvision import transforms
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as F
 
-from pal_plugin.data import Draws, Policy, apply, draw
+from pal_plugin.data import Draws, Policy, apply, augment, draw
 from pal_plugin.data.augment import crop_boxes
 from pal_plugin.errors import ConfigError
 
@@ -55,6 +56,7 @@ JITTERS = {
     "all": {"brightness": 0.8, "contrast": 0.8, "saturation": 0.8, "hue": 0.2},
 }
 STRONG = {**WITHOUT_JITTER, "color_jitter": {"prob": 0.8, **JITTERS["all"]}}
+Distance: TypeAlias = Callable[..., np.ndarray]
 ZERO, ONE = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
 
 
@@ -123,8 +125,15 @@ def by_pil(images: np.ndarray | Sequence[np.ndarray], draws: Draws, policy: Poli
     return np.stack(out)
 
 
-def distance(images: np.ndarray | Sequence[np.ndarray], policy: Policy, seed: int = 0) -> np.ndarray:
-    """Absolute difference between ours and PIL's, in 8-bit levels."""
+@pytest.fixture(params=["compiled", "tensors"])
+def distance(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Distance:
+    """Absolute difference between ours, either way, and PIL's, in 8-bit levels."""
+    if request.param == "tensors":
+        monkeypatch.setattr(augment, "_fused", lambda: None)
+    return _distance
+
+
+def _distance(images: np.ndarray | Sequence[np.ndarray], policy: Policy, seed: int = 0) -> np.ndarray:
     draws = draw(policy, seed, 0, np.arange(len(images)), 0)
     ours = apply(images, draws, policy, ZERO, ONE)
     assert ours.dtype == torch.float32
@@ -133,7 +142,7 @@ def distance(images: np.ndarray | Sequence[np.ndarray], policy: Policy, seed: in
 
 
 @pytest.mark.parametrize("name", SINGLE)
-def test_operation_is_that_of_pil(photos, name):
+def test_operation_is_that_of_pil(photos, name, distance):
     apart = distance(photos, policy_of(**SINGLE[name]))
     assert apart.mean() <= (0.45 if name == "gaussian_blur" else 0.35)  # PIL rounds six times in a blur
     exact = {"nothing", "horizontal_flip", "solarization", "equalization"}
@@ -142,33 +151,33 @@ def test_operation_is_that_of_pil(photos, name):
 
 
 @pytest.mark.parametrize("name", JITTERS)
-def test_jitter_is_that_of_pil(photos, name):
+def test_jitter_is_that_of_pil(photos, name, distance):
     apart = distance(photos, policy_of(color_jitter={"prob": 1.0, **JITTERS[name]}))
     assert apart.mean() <= (1.3 if name == "all" else 0.7)  # PIL cuts fractions off
 
 
 @pytest.mark.parametrize(("changes", "limit"), [(WITHOUT_JITTER, 0.35), (STRONG, 1.3)])
-def test_policy_is_that_of_pil(photos, changes, limit):
+def test_policy_is_that_of_pil(photos, changes, limit, distance):
     for seed in range(3):
         assert distance(photos, policy_of(**changes), seed).mean() <= limit
 
 
 @pytest.mark.parametrize("name", SINGLE)
 def test_operation_on_images_of_different_sizes_is_that_of_pil(ragged, name):
-    apart = distance(ragged, policy_of(**SINGLE[name]))
+    apart = _distance(ragged, policy_of(**SINGLE[name]))
     assert apart.mean() <= {"gaussian_blur": 0.45, "grayscale": 0.35}.get(name, 1e-5)
     assert apart.max() <= {"gaussian_blur": 8, "grayscale": 1}.get(name, 1e-4)  # PIL itself crops and resizes
 
 
 @pytest.mark.parametrize("name", JITTERS)
 def test_jitter_of_images_of_different_sizes_is_that_of_pil(ragged, name):
-    apart = distance(ragged, policy_of(color_jitter={"prob": 1.0, **JITTERS[name]}))
+    apart = _distance(ragged, policy_of(color_jitter={"prob": 1.0, **JITTERS[name]}))
     assert apart.mean() <= (1.3 if name == "all" else 0.7)
 
 
 @pytest.mark.parametrize(("changes", "limit"), [(WITHOUT_JITTER, 0.35), (STRONG, 1.3)])
 @pytest.mark.parametrize("size", [32, 96])
-def test_policy_on_images_of_different_sizes_is_that_of_pil(ragged, changes, limit, size):
+def test_policy_on_images_of_different_sizes_is_that_of_pil(ragged, changes, limit, size, distance):
     assert distance(ragged, policy_of(**changes, crop_size=size), seed=1).mean() <= limit
 
 
@@ -190,7 +199,7 @@ def test_boxes_of_many_sizes_are_those_of_each():
         np.testing.assert_array_equal(together[row], crop_boxes(draws, int(height), int(width))[row])
 
 
-def test_oblong_images(photos):
+def test_oblong_images(photos, distance):
     """Also where the fallback to the centre is certain: no crop of this aspect fits."""
     thin = np.repeat(photos[:, :, :3], 2, axis=2)
     policy = policy_of(rrc={"enabled": True, "crop_min_scale": 1.0, "crop_max_scale": 1.0})
@@ -201,7 +210,7 @@ def test_oblong_images(photos):
     assert distance(thin, policy_of(crop_size=16)).mean() <= 0.35
 
 
-def test_equalize_of_flat_and_nearly_flat_images():
+def test_equalize_of_flat_and_nearly_flat_images(distance):
     images = np.zeros((4, 32, 32, 3), np.uint8)
     images[1] = 200
     images[2, 0, 0] = 255
@@ -210,7 +219,7 @@ def test_equalize_of_flat_and_nearly_flat_images():
 
 
 @pytest.mark.parametrize("size", [1, 2, 8])
-def test_tiny_images(size):
+def test_tiny_images(size, distance):
     images = np.random.default_rng(0).integers(0, 256, (50, size, size, 3), dtype=np.uint8)
     policy = policy_of(crop_size=size, gaussian_blur={"prob": 1.0}, horizontal_flip={"prob": 0.5})
     assert distance(images, policy).mean() < 0.6

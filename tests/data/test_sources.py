@@ -22,6 +22,7 @@ KEYS = {
     "subset_seed",
     "val_fraction",
     "num_workers",
+    "on_device",
     "options",
 }
 

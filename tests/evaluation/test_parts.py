@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 from pal_plugin.data import load_dataset, sources
-from pal_plugin.errors import ConfigError, DataError
+from pal_plugin.errors import ConfigError, DataError, ManifestError, SelectionError
 from pal_plugin.evaluation import Splits, load_parts, merged_data
+from pal_plugin.selection import RandomSelection
 
 DIGITS = {"dataset": "digits"}
 
@@ -62,6 +63,26 @@ def test_subsets_and_label_fractions():
     assert parts.fit.images.manifest == trained_on.subset(30, 4).manifest
     assert len(parts.read.images) == 70
     assert parts.describe()["fit"]["classes"] == {str(digit): 3 for digit in range(10)}
+
+
+def test_images_that_a_selection_names(tmp_path, capsys):
+    whole = load_dataset("digits", "train")
+    chosen = RandomSelection().select(whole.images.reshape(len(whole), -1), 90, manifest=whole.manifest)
+    chosen.save(tmp_path / "picks.csv", ids=whole.ids)
+    parts = load_parts(DIGITS, Splits(labelled=tmp_path / "picks.csv", label_budget=50), choose=True)
+    assert list(parts.fit.images.ids) == [whole.ids[row] for row in sorted(chosen.indices[:50])]
+    assert len(parts.read.images) == 360
+    assert ids(parts.choice.fit) | ids(parts.choice.val) == ids(parts.fit)  # no other labels are read to choose
+    assert len(load_parts(DIGITS, Splits(labelled=tmp_path / "picks.csv")).fit.images) == 90
+    with pytest.raises(ManifestError, match="300 samples"):
+        load_parts(DIGITS | {"subset": 300}, Splits(labelled=tmp_path / "picks.csv"))
+    with pytest.raises(SelectionError, match="no prefix of 91"):
+        load_parts(DIGITS, Splits(labelled=tmp_path / "picks.csv", label_budget=91))
+    for others in ({"fit_subset": 10}, {"label_fraction": 0.5}):
+        with pytest.raises(ConfigError, match="names the images to fit on"):
+            Splits(labelled=tmp_path / "picks.csv", **others)
+    with pytest.raises(ConfigError, match="label budget of 5"):
+        Splits(label_budget=5)
 
 
 def test_nothing_is_loaded_to_fit_on_where_nothing_is_fitted():

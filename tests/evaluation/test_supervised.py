@@ -17,7 +17,14 @@ import torch
 
 from pal_plugin.data import ImageDataset, load_digits
 from pal_plugin.errors import CheckpointError, ConfigError, DataError
-from pal_plugin.evaluation.supervised import PROTOCOLS, Protocol, WideResNet, make_classifier, train_on_labels
+from pal_plugin.evaluation.supervised import (
+    PROTOCOLS,
+    Protocol,
+    WideResNet,
+    features_by_labels,
+    make_classifier,
+    train_on_labels,
+)
 from pal_plugin.evaluation.supervised.batches import LabelledBatches, holes, shifted
 from pal_plugin.evaluation.supervised.training import LAST
 
@@ -120,6 +127,21 @@ def test_training_learns_and_is_exact_after_a_kill(tmp_path: Path) -> None:
     assert resumed["steps"] == 8 * 19
     states = [torch.load(tmp_path / name / LAST, weights_only=True)["state_dict"] for name in ("whole", "killed")]
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+
+
+@pytest.mark.parametrize("name", ["wrn-10-1", "resnet18"])
+def test_what_the_last_layer_reads(name: str, tmp_path: Path) -> None:
+    train, pool = load_digits("train").subset(32, 0), load_digits("test").subset(20, 0)
+    how = dataclasses.replace(SHORT, network=name, epochs=1, dropout=0.0)
+    first = train_on_labels(train, pool, how, seed=1, folder=tmp_path, device="cpu")
+    found = features_by_labels(train, pool, how, seed=1, folder=tmp_path, device="cpu")
+    state = torch.load(tmp_path / LAST, weights_only=True)["state_dict"]
+    head = "head" if name == "wrn-10-1" else "fc"
+    weight, bias = (state[f"network.{head}.{part}"] for part in ("weight", "bias"))
+    scores = torch.from_numpy(found) @ weight.T + bias
+    hits = (scores.argmax(dim=1).numpy() == pool.labels).mean()
+    assert first["top1"] == pytest.approx(100 * hits, abs=100 / 20)  # features may be in bfloat16: one may change sides
+    assert first["images"] == 32
 
 
 def test_bad_input(tmp_path: Path) -> None:

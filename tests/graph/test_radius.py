@@ -14,7 +14,8 @@ from pal_plugin.graph import knn_graph, radius, radius_graph, space
 POINTS = hnp.arrays(
     np.float32,
     st.tuples(st.integers(2, 30), st.integers(1, 4)),
-    elements=st.sampled_from([0, 1, -1, 2, 0.5, 1e-6, 1e6, 0.1, 0.3]) | st.floats(-1e3, 1e3, width=32),
+    elements=st.sampled_from(np.float32([0, 1, -1, 2, 0.5, 1e-6, 1e6, 0.1, 0.3]).tolist())
+    | st.floats(-1e3, 1e3, width=32),
 )
 
 

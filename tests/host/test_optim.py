@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any
 
@@ -12,6 +13,8 @@ from torch import Tensor
 from pal_plugin.errors import ConfigError
 from pal_plugin.host import host_info
 from pal_plugin.host.optim import LARS, WarmupCosine, make_optimizer, make_scheduler
+from pal_plugin.host.solo import momentum
+from pal_plugin.host.teacher import move_teacher
 
 
 def lars_by_hand(weights: list[Tensor], gradients: list[list[Tensor]], group: dict[str, Any]) -> list[Tensor]:
@@ -51,6 +54,95 @@ def test_lars_equals_the_loop(clip: bool, exclude: bool) -> None:
         optimizer.step()
     for parameter, expected in zip(parameters, lars_by_hand(weights, gradients, group), strict=True):
         torch.testing.assert_close(parameter.double(), expected, rtol=1e-5, atol=1e-6)
+
+
+def lars_one_by_one(parameters: list[Tensor], buffers: dict[int, Tensor], group: dict[str, Any]) -> None:
+    """One step in float32, in the order of operations that makes it comparable to the bit."""
+    for place, parameter in enumerate(parameters):
+        update = parameter.grad
+        assert update is not None
+        w, g = parameter.norm(), update.norm()
+        layer = parameter.ndim > 1 or (parameter.ndim == 1 and not group["exclude_bias_n_norm"])
+        if layer and w > 0 and g > 0:
+            ratio = w / (g + w * group["weight_decay"] + 1e-8) * group["eta"]
+            ratio = (ratio / group["lr"]).clamp(max=1.0) if group["clip_lr"] else ratio
+            update = update.add(parameter, alpha=group["weight_decay"]) * ratio
+        if group["momentum"]:
+            buffers[place] = update.clone() if place not in buffers else buffers[place] * group["momentum"] + update
+            update = buffers[place]
+        parameter.data.add_(update, alpha=-group["lr"])
+
+
+@pytest.mark.parametrize("clip", [True, False])
+@pytest.mark.parametrize("exclude", [True, False])
+@pytest.mark.parametrize("beta", [0.0, 0.9])
+def test_lars_equals_the_loop_to_the_bit(clip: bool, exclude: bool, beta: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(8, 3, 3, 3), (8,), (), (5, 7), (4, 4)]
+    ours = [torch.nn.Parameter(torch.randn(shape, generator=generator)) for shape in shapes]
+    ours[3].data.zero_()
+    theirs = [torch.nn.Parameter(parameter.detach().clone()) for parameter in ours]
+    unused = torch.nn.Parameter(torch.ones(2))  # of a head that the loss does not reach: no gradient
+    group: dict[str, Any] = {"lr": 0.3, "momentum": beta, "weight_decay": 1e-2, "eta": 0.02}
+    group |= {"clip_lr": clip, "exclude_bias_n_norm": exclude}
+    optimizer, buffers = LARS([*ours, unused], **group), {}
+    for step in range(4):
+        for place, (mine, other) in enumerate(zip(ours, theirs, strict=True)):
+            gradient = torch.randn(mine.shape, generator=generator)
+            mine.grad = torch.zeros_like(gradient) if place == 4 or (place, step) in ((0, 1), (3, 0)) else gradient
+            other.grad = mine.grad.clone()
+        before = [parameter.grad.clone() for parameter in ours if parameter.grad is not None]
+        optimizer.step()
+        lars_one_by_one(theirs, buffers, group)
+        for mine, other, gradient in zip(ours, theirs, before, strict=True):
+            assert torch.equal(mine, other)
+            assert torch.equal(mine.grad, gradient)  # type: ignore[arg-type]  # loggers read it afterwards
+    assert torch.equal(unused, torch.ones(2))
+    assert unused not in optimizer.state
+
+
+def test_lars_goes_on_from_its_state() -> None:
+    def steps(optimizer: LARS, parameter: torch.nn.Parameter, seeds: range) -> None:
+        for seed in seeds:
+            parameter.grad = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(seed))
+            optimizer.step()
+
+    options: dict[str, Any] = {"lr": 0.3, "momentum": 0.9, "weight_decay": 1e-2, "eta": 0.02}
+    whole = torch.nn.Parameter(torch.ones(4, 3))
+    optimizer = LARS([whole], **options)
+    steps(optimizer, whole, range(2))
+    state = copy.deepcopy(optimizer.state_dict())
+    assert state["state"][0].keys() == {"momentum_buffer"}
+    resumed = torch.nn.Parameter(whole.detach().clone())
+    steps(optimizer, whole, range(2, 4))
+    again = LARS([resumed], **options)
+    again.load_state_dict(state)
+    steps(again, resumed, range(2, 4))
+    assert torch.equal(whole, resumed)
+
+
+def test_a_teacher_moves_as_the_hosts_does() -> None:
+    """Parameters to the bit, in place; BatchNorm's statistics are the teacher's own."""
+    torch.manual_seed(0)
+    layers = [torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.Flatten(), torch.nn.Linear(4, 2)]
+    student, head = torch.nn.Sequential(*layers).to(memory_format=torch.channels_last), torch.nn.Linear(5, 3)
+    teachers = [copy.deepcopy(student), copy.deepcopy(head)]
+    loop = [copy.deepcopy(teacher) for teacher in teachers]
+    updater = momentum.MomentumUpdater(0.99, 1.0)
+    for _ in range(3):
+        for network in (student, head):
+            for parameter in network.parameters():
+                parameter.data.add_(torch.randn_like(parameter))
+        student[1].running_mean.add_(1)
+        where = [parameter.data_ptr() for parameter in teachers[0].parameters()]
+        move_teacher(zip((student, head), teachers, strict=True), updater.cur_tau)
+        for network, teacher in zip((student, head), loop, strict=True):
+            updater.update(network, teacher)
+        assert [parameter.data_ptr() for parameter in teachers[0].parameters()] == where
+        for mine, theirs in zip(teachers, loop, strict=True):
+            assert all(torch.equal(a, b) for a, b in zip(mine.parameters(), theirs.parameters(), strict=True))
+        updater.update_tau(1, 4)
+    assert torch.equal(teachers[0][1].running_mean, torch.zeros(4))
 
 
 @pytest.mark.skipif(host_info().kind == "release", reason="main's own LARS and schedule are the reference")

@@ -6,6 +6,8 @@ import json
 import runpy
 import shutil
 import signal
+from collections.abc import Callable
+from functools import cache
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from pal_plugin.host import load_checkpoint
 from pal_plugin.launch import compose
 from pal_plugin.train import train
 
+WholeRuns = Callable[[str], dict[str, Any]]
 SCRIPT = Path(__file__).with_name("train_process.py")
 SMALL = [
     "profile=debug",
@@ -110,6 +113,19 @@ def runs(processes: ForkServerContext, tmp_path: Path, request: pytest.FixtureRe
     return Runs(processes, tmp_path, request.param, METHODS[request.param])
 
 
+@pytest.fixture(scope="module")
+def whole_runs(processes: ForkServerContext, tmp_path_factory: pytest.TempPathFactory) -> WholeRuns:
+    """The end of a run that nobody kills, by its config: one for all tests, without checkpoints within an epoch."""
+
+    @cache
+    def trained(config: str) -> Runs:
+        runs = Runs(processes, tmp_path_factory.mktemp("whole"), config, METHODS[config])
+        assert runs(config) == 0
+        return runs
+
+    return lambda config: trained(config).state(config)  # read anew: all of them in memory would be gigabytes
+
+
 def assert_equal(left: Any, right: Any, where: str = "") -> None:
     if isinstance(left, dict):
         assert left.keys() == right.keys(), where
@@ -127,37 +143,34 @@ def assert_equal(left: Any, right: Any, where: str = "") -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("runs", METHODS, indirect=True)
-def test_killed_in_the_middle_of_an_epoch(runs: Runs) -> None:
-    assert runs("whole") == 0
+def test_killed_in_the_middle_of_an_epoch(runs: Runs, whole_runs: WholeRuns) -> None:
     assert runs("killed", batch=13) == -signal.SIGKILL  # epoch 2 of 3, batch 6 of 8
     assert load_checkpoint(runs.folder / "killed" / "last.ckpt")["cursor"] == (1, 0)
     assert runs("killed", resume=True) == 0
-    assert_equal(runs.state("whole"), runs.state("killed"))
+    assert_equal(whole_runs(runs.config), runs.state("killed"))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "runs", ["byol", "swav", "deepclusterv2", "dino", "gps_simclr", "pal_byol", "adassl_simclr"], indirect=True
 )
-def test_checkpoints_within_an_epoch(runs: Runs) -> None:
+def test_checkpoints_within_an_epoch(runs: Runs, whole_runs: WholeRuns) -> None:
     runs.overrides = [*runs.overrides, "checkpoint.every_n_steps=3"]
-    assert runs("whole") == 0
     assert runs("killed", batch=13) == -signal.SIGKILL
     assert load_checkpoint(runs.folder / "killed" / "last.ckpt")["cursor"] == (1, 3)
     assert runs("killed", resume=True) == 0
-    whole, killed = runs.state("whole"), runs.state("killed")
-    whole.pop("loss"), killed.pop("loss")  # the epoch's mean is over the batches since the restart
+    whole, killed = whole_runs(runs.config), runs.state("killed")
+    killed["loss"] = whole["loss"]  # the epoch's mean is over the batches since the restart
     assert_equal(whole, killed)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("runs", ["byol"], indirect=True)
-def test_killed_while_a_checkpoint_is_written(runs: Runs) -> None:
-    assert runs("whole") == 0
+def test_killed_while_a_checkpoint_is_written(runs: Runs, whole_runs: WholeRuns) -> None:
     assert runs("killed", save=1) == -signal.SIGKILL  # in the middle of the second checkpoint
     assert load_checkpoint(runs.folder / "killed" / "last.ckpt")["cursor"] == (1, 0)
     assert runs("killed", resume=True) == 0
-    assert_equal(runs.state("whole"), runs.state("killed"))
+    assert_equal(whole_runs(runs.config), runs.state("killed"))
 
 
 def test_another_run_is_not_resumed(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components
 
-from pal_plugin.errors import GraphError
+from pal_plugin.errors import GraphError, OracleError
 from pal_plugin.graph import SimilarityGraph
 from pal_plugin.oracle import oracle_graph
 
@@ -75,6 +75,27 @@ def test_noise_is_the_share_of_wrong_labels(noise):
     assert wrong.sum() == round(noise * 2048)
     assert np.abs(wrong - wrong.mean()).max() < 5 * np.sqrt(wrong.mean())  # any class is taken for any other
     assert set(known(graph)) == set(known(oracle_graph(LABELS, 0.25)))
+
+
+def test_the_samples_of_a_selection_are_asked_about():
+    chosen = np.random.default_rng(1).permutation(4096)[:300]
+    graph = oracle_graph(LABELS, samples=chosen, noise=0.0)
+    assert set(known(graph)) <= set(chosen.tolist())
+    found = components(graph)[chosen]
+    assert np.array_equal(found[:, None] == found, LABELS[chosen][:, None] == LABELS[chosen])
+    assert (graph.builder["cost"], graph.builder["parameters"]["images"]) == (300, 300)
+    assert graph.builder["parameters"]["relations"] == pytest.approx((300 / 4096) ** 2)
+    wrong = components(oracle_graph(LABELS, samples=chosen, noise=0.1))[chosen]
+    assert not np.array_equal(wrong[:, None] == wrong, LABELS[chosen][:, None] == LABELS[chosen])
+    assert oracle_graph(LABELS, samples=np.array([], dtype=int)).num_edges == 0
+    with pytest.raises(OracleError, match="twice"):
+        oracle_graph(LABELS, samples=[1, 2, 1])
+    with pytest.raises(OracleError, match="4096"):
+        oracle_graph(LABELS, samples=[4096, 1])
+    with pytest.raises(GraphError, match="1 of the 2 samples to ask about have no label, the first of them sample 3"):
+        oracle_graph(np.array([0, 0, 1, -1]), samples=[0, 3])
+    with pytest.raises(GraphError, match="No two of the 2 samples"):
+        oracle_graph(np.array([0, 0, 1, -1]), samples=[0, 2])
 
 
 def test_no_relations_make_a_graph_without_edges():

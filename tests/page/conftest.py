@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,39 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page
 
 from pal_plugin.data import ImageDataset, load_dataset
 from pal_plugin.oracle.store import Entry, RelationStore
 from pal_plugin.page.images import Pictures
 
-# The browser stays offline by itself; a container gives it neither a sandbox nor a graphics card.
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-quic",
-]
 SETTLE_MS = 300  # the page takes no answer within the first quarter of a second: see SETTLE_MS in session.js
 SENT = "() => !Object.keys(localStorage).some((key) => key.startsWith('pal.outbox.'))"
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    """The distribution's Chromium, headless."""
-    executable = shutil.which("chromium")
-    if executable is None:
-        reason = "no `chromium` on the PATH: apt-get install chromium"
-        if os.environ.get("PAL_REQUIRE_SERVICES"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 class Served:

@@ -17,7 +17,7 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 class Clone:
@@ -40,6 +40,8 @@ class Clone:
         self.set("pal.oracle", ["merging-0"])
         self.set("pal.seeds", [0])
         self.set("adassl.numerical", ["v-0.1-20"])
+        self.set("zero_shot_al.arms", ["kcenter"])
+        self.set("zero_shot_al.unguided", ["random", "coreset"])
         self.environment = os.environ | {
             "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
             "PAL_CACHE": str(folder / "cache"),
@@ -80,7 +82,8 @@ def test_end_to_end(clone: Clone) -> None:
     runs = {"gps_baseline", "gps_pretrain", "gps_evaluate", "gps_ablation"}
     gps = {"gps_data", "gps_embed", "gps_prior", "gps_graph", *runs, "gps_table"}
     pal = {"pal_circles", "pal_figures", "pal_images", "pal_images_table", "pal_oracle", "pal_oracle_table"}
-    assert stages == gps | pal | {"adassl_numerical", "adassl_numerical_table"}
+    zero_shot = {f"zero_shot_{stage}" for stage in ("features", "guided", "unguided", "table")}
+    assert stages == gps | pal | {"adassl_numerical", "adassl_numerical_table"} | zero_shot
     results = clone.folder / "reproductions" / "results" / "debug"
     one = json.loads((results / "gps_ssl" / "simclr-flip_only-gps-0.json").read_text())
     assert one.keys() >= {"paper", "profile", "arm", "method", "augmentation", "seed", "metrics", "untrained", "wall_s"}
@@ -97,6 +100,12 @@ def test_end_to_end(clone: Clone) -> None:
     shown = clone.run("dvc", "metrics", "show", "--md")
     assert "simclr_flip_only.knn.gps.mean" in shown
     assert "simclr-0.04-0.9-0.knn.mean" in shown
+    assert "none.random.b20.mean" in shown
+    assert "| simclr-flip_only-baseline-0 | k-centre |" in said
+    report = (clone.folder / "reproductions" / "report" / "README.md").read_text()
+    assert "| paper | debug | smoke | cpu | paper |" in report
+    for paper in ("GPS-SSL, profile debug", "PAL, profile debug", "AdaSSL, profile debug", "learning, profile debug"):
+        assert paper in report
     plots = clone.run("dvc", "plots", "show")
     assert "index.html" in plots
 
@@ -107,13 +116,43 @@ def test_a_second_repro_does_nothing(clone: Clone) -> None:
     assert "up to date" in said
 
 
+def test_deleted_outputs_come_back_and_nothing_runs(clone: Clone) -> None:
+    artifacts = clone.folder / "reproductions" / "artifacts" / "debug"
+    features = artifacts / "gps_ssl" / "features"
+    before = (features / "features.npy").read_bytes()
+    shutil.rmtree(features)
+    said = clone.run("dvc", "repro", "gps_embed")
+    assert "Running stage" not in said
+    assert (features / "features.npy").read_bytes() == before
+    for folder in (artifacts / "gps_ssl").iterdir():  # all but .gitignore, which is DVC's too and no output
+        if folder.is_dir():
+            shutil.rmtree(folder)
+    clone.run("dvc", "checkout")
+    assert (features / "features.npy").read_bytes() == before
+    assert "up to date" in clone.run("dvc", "status")
+
+
+def test_a_stage_that_fails_leaves_the_lock(clone: Clone) -> None:
+    lock = clone.folder / "dvc.lock"
+    before = lock.read_bytes()
+    clone.set("gps_ssl.k", 0)
+    done = subprocess.run(["dvc", "repro"], cwd=clone.folder, env=clone.environment, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "pal: " in done.stderr + done.stdout  # the stage's own one paragraph
+    assert lock.read_bytes() == before
+    clone.set("gps_ssl.k", 4)
+    stages, _ = clone.repro()
+    assert stages <= {"gps_graph"}  # what the failed one had begun to replace, and none of what it is for
+    assert "up to date" in clone.run("dvc", "status")
+
+
 def test_a_parameter_runs_its_dependents(clone: Clone) -> None:
     clone.run("git", "add", "-A")
     clone.run("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "first")
     clone.set("gps_ssl.k", 8)
     said = clone.run("dvc", "repro")
     ran = set(re.findall(r"Running stage '([^']+)'", said))
-    gps = {f"gps_{stage}" for stage in ("graph@debug", "table@debug")}
+    gps = {"report", *(f"gps_{stage}" for stage in ("graph@debug", "table@debug"))}
     gps |= {"gps_pretrain@debug-simclr-flip_only-0", "gps_evaluate@debug-simclr-flip_only-gps-0"}
     assert ran == gps
     assert "simclr_flip_only.knn.gps.mean" in clone.run("dvc", "metrics", "diff", "--md")

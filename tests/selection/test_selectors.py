@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from pal_plugin.errors import ConfigError, FeatureError, SelectionError
+from pal_plugin.errors import ConfigError
 from pal_plugin.selection import (
     CoreSet,
     FacilityLocation,
@@ -19,6 +19,7 @@ from pal_plugin.selection import (
     TypiClust,
     make_selector,
 )
+from pal_plugin.testing import SelectorConformance
 
 RANDOM = np.random.default_rng(0)
 X = (RANDOM.normal(size=(240, 6)) + 4 * RANDOM.normal(size=(6, 6))[RANDOM.integers(0, 6, 240)]).astype(np.float32)
@@ -36,22 +37,16 @@ every = pytest.mark.parametrize("selector", SELECTORS, ids=lambda selector: str(
 
 
 @every
-def test_one_order_serves_every_budget(selector) -> None:
-    whole = selector.select(X, 240).indices
-    assert sorted(whole) == list(range(240))
-    for budget in (0, 1, 9, 10, 25, 100):
-        np.testing.assert_array_equal(clone(selector).select(X, budget).indices, whole[:budget])
+class TestConformance(SelectorConformance):
+    """What third parties' selectors are asked as well."""
 
+    @pytest.fixture(autouse=True)
+    def _selector(self, selector) -> None:
+        self.selector = selector
+        type(self).reads_features = not isinstance(selector, RandomSelection)
 
-@every
-def test_labelled_and_candidates(selector) -> None:
-    labelled, candidates = [5, 100, 17], np.arange(0, 200)
-    found = selector.select(X, 197, labelled=labelled, candidates=candidates).indices
-    assert sorted(found) == sorted(set(range(200)) - set(labelled))
-    first = selector.select(X, 12, labelled=labelled, candidates=candidates)
-    after = selector.select(X, 30, labelled=labelled, candidates=candidates, after=first).indices
-    np.testing.assert_array_equal(after[:12], found[:12])
-    assert len(set(after.tolist())) == 30
+    def make(self):
+        return clone(self.selector)
 
 
 @every
@@ -60,20 +55,6 @@ def test_duplicates_and_one_row(selector) -> None:
     if not isinstance(selector, (TypiClust, KMedoids)):  # k-means warns of fewer distinct points than clusters
         assert sorted(selector.select(same, 30).indices) == list(range(30))
     assert selector.select(same[:1], 1).indices.tolist() == [0]
-
-
-@every
-def test_bad_input(selector) -> None:
-    bad = X.copy()
-    bad[31, 2] = np.nan
-    if not isinstance(selector, RandomSelection):
-        with pytest.raises(FeatureError, match="Row 31"):
-            selector.select(bad, 3)
-    for budget in (-1, 241):
-        with pytest.raises(SelectionError, match="udget"):
-            selector.select(X, budget)
-    with pytest.raises(SelectionError, match="240"):
-        selector.select(X, 2, labelled=[240])
 
 
 def test_probcover_is_the_greedy_of_largest_cover() -> None:
@@ -122,6 +103,12 @@ def test_core_set_refits_before_every_round() -> None:
     np.testing.assert_array_equal(found[:10], KCenterGreedy(start=0).select(X, 10).indices)
     second = KCenterGreedy().select(X * (1 + np.arange(6) * 10), 10, labelled=found[:10]).indices
     np.testing.assert_array_equal(found[10:20], second)
+    ends = CoreSet(refit=refit, batch=(10, 13, 40), start=0).select(X, 25).indices
+    assert [len(known) for known in asked] == [10, 20, 10, 13]
+    np.testing.assert_array_equal(ends[:13], found[:13])
+    for batch in (0, (5, 5), (0, 3), -2):
+        with pytest.raises(ConfigError, match="no rounds"):
+            CoreSet(batch=batch).select(X, 25)
     with pytest.raises(ConfigError, match="3 rows"):
         CoreSet(refit=lambda labelled: X[:3], batch=2).select(X, 5)
 

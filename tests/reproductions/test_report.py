@@ -1,0 +1,221 @@
+"""The report of the results in the repository: the sentences by hand, the page in a real browser."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from pal_plugin.cli import guarded, main
+from reproductions.reporting.__main__ import main as run_report
+from reproductions.reporting.__main__ import write
+from reproductions.reporting.finding import FAILS, HOLDS, MIXED, ONE, judge, overall
+
+ROOT = Path(__file__).parents[2]
+WIDTHS = (360, 1280)
+
+
+@pytest.mark.parametrize(
+    ("gaps", "outcome", "said"),
+    [
+        ([1.5, 0.5], HOLDS, "Ahead in all 2 seeds, +1.00 points on average, at least +0.50."),
+        ([-1.5, -0.5], FAILS, "Ahead in none of 2 seeds, -1.00 points on average, at best -0.50."),
+        ([0.0, 0.0], FAILS, "Ahead in none of 2 seeds, +0.00 points on average, at best +0.00."),
+        ([2.0, -1.0, 0.5], MIXED, "Ahead in 2 of 3 seeds, +0.50 points on average: undecided."),
+        ([3.0], ONE, "Ahead by 3.00 points in the one seed that was run: no claim."),
+        ([-3.0], ONE, "Behind by 3.00 points in the one seed that was run: no claim."),
+        ([0.0], ONE, "Equal in the one seed that was run: no claim."),
+    ],
+)
+def test_one_seed_bears_no_claim_and_a_tie_is_not_ahead(gaps: list[float], outcome: str, said: str) -> None:
+    assert judge(gaps, "points") == (outcome, said)
+
+
+def test_a_claim_holds_overall_where_it_holds_everywhere() -> None:
+    assert overall([HOLDS, HOLDS]) == HOLDS
+    assert overall([HOLDS, FAILS]) == MIXED
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the results of the repository and the report of them."""
+    folder = tmp_path_factory.mktemp("copy")
+    shutil.copytree(ROOT / "reproductions" / "results", folder / "reproductions" / "results")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        write(Path("report"))
+    return folder
+
+
+def test_numbers_come_from_the_result_files(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One result file says something else, and so do the page, the Markdown and the figure; nothing else changes."""
+    monkeypatch.chdir(copy)
+    file = copy / "reproductions/results/smoke/gps_ssl/simclr-flip_only-gps-0.json"
+    before = file.read_text()
+    content = json.loads(before)
+    content["metrics"]["linear"]["top1"] = 98.76
+    other = json.loads((file.parent / "simclr-flip_only-gps-1.json").read_text())["metrics"]["linear"]["top1"]
+    expected = f"{(98.76 + other) / 2:.2f}"
+    file.write_text(json.dumps(content))
+    write(Path("changed"))
+    file.write_text(before)
+    for name in ("README.md", "index.html"):
+        old, new = ((copy / folder / name).read_text() for folder in ("report", "changed"))
+        assert expected not in old
+        assert expected in new
+    figures = {path.name for path in (copy / "report" / "figures").iterdir()}
+    differ = {
+        name
+        for name in figures
+        if (copy / "report" / "figures" / name).read_bytes() != (copy / "changed" / "figures" / name).read_bytes()
+    }
+    assert differ == {"gps_ssl_smoke_accuracy.svg"}
+
+
+def test_the_repository_has_the_report_of_its_results(copy: Path) -> None:
+    assert (copy / "report" / "README.md").read_text() == (ROOT / "reproductions" / "report" / "README.md").read_text()
+
+
+def test_a_paper_that_was_not_run_says_so(copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "reproductions" / "results").mkdir(parents=True)
+    text = write(Path("report")).with_name("README.md").read_text()
+    assert "| [GPS-SSL](#gps-ssl) | not run | not run | not run |" in text
+    assert "what that says" not in text
+    shutil.copytree(copy / "reproductions/results/smoke", "reproductions/results/debug")
+    Path("reproductions/results/debug/gps_ssl_curves.csv").write_text("run,step,loss\n")  # too short to log any
+    text = write(Path("report")).with_name("README.md").read_text()
+    assert not (tmp_path / "report/figures/gps_ssl_debug_curves.svg").exists()
+    assert "| paper | debug | smoke | cpu | paper |" in text
+    assert (tmp_path / "report/figures/pal_debug_circles_noise.svg").exists()
+    shutil.rmtree("reproductions/results/debug")
+    write(Path("report"))
+    assert not list((tmp_path / "report/figures").iterdir())  # no picture of what is no longer there
+
+
+@pytest.fixture(params=[(width, scheme) for width in WIDTHS for scheme in ("light", "dark")], ids=str)
+def view(request: pytest.FixtureRequest, chromium: Browser, copy: Path) -> Iterator[Page]:
+    width, scheme = request.param
+    context = chromium.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    page = context.new_page()
+    page.said, page.asked = [], []  # type: ignore[attr-defined]
+    page.on("console", lambda message: page.said.append(message.text))  # type: ignore[attr-defined]
+    page.on("request", lambda request: page.asked.append(request.url))  # type: ignore[attr-defined]
+    page.goto((copy / "report" / "index.html").as_uri())
+    yield page
+    context.close()
+
+
+def test_page_is_whole_offline_and_fits(view: Page) -> None:
+    assert [url for url in view.asked if not url.startswith("data:")] == [view.url]  # type: ignore[attr-defined]
+    assert view.said == []  # type: ignore[attr-defined]
+    assert view.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    pictures = view.locator("img").all()
+    assert len(pictures) >= 20
+    for picture in pictures:
+        assert picture.evaluate("image => image.complete && image.naturalWidth > 0")
+        assert picture.get_attribute("alt")
+    for link in view.locator("a[href^='#']").all():
+        assert view.locator(link.get_attribute("href") or "").count() == 1
+    levels = [int(name[1]) for name in view.evaluate("[...document.querySelectorAll('h1,h2,h3')].map(h => h.tagName)")]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+
+
+CONTRAST = """() => {
+    const bright = (colour) => {
+        const part = colour.match(/[\\d.]+/g).slice(0, 3).map((value) => value / 255)
+            .map((value) => value <= .04045 ? value / 12.92 : ((value + .055) / 1.055) ** 2.4);
+        return .2126 * part[0] + .7152 * part[1] + .0722 * part[2];
+    };
+    const behind = (element) => {
+        for (; element; element = element.parentElement) {
+            const colour = getComputedStyle(element).backgroundColor;
+            if (colour !== 'rgba(0, 0, 0, 0)') return colour;
+        }
+        return getComputedStyle(document.body).backgroundColor;
+    };
+    const texts = [...document.querySelectorAll('p, td, th, h1, h2, h3, a, em, code, summary, li')];
+    return Math.min(...texts.map((element) => {
+        const [a, b] = [bright(getComputedStyle(element).color), bright(behind(element))].sort((x, y) => y - x);
+        return (a + .05) / (b + .05);
+    }));
+}"""
+
+
+def test_text_stands_out_in_either_theme(view: Page) -> None:
+    assert view.evaluate(CONTRAST) >= 4.5  # WCAG 2.2, AA
+
+
+def test_tables_open_and_scroll_by_keyboard(view: Page) -> None:
+    first = view.locator("details").first
+    assert first.get_attribute("open") is None
+    first.locator("summary").focus()
+    view.keyboard.press("Enter")
+    assert first.get_attribute("open") is not None
+    table = first.locator(".table").first
+    table.focus()
+    assert table.evaluate("element => document.activeElement === element")
+
+
+def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["report"]) == 2
+    assert "Clone the repository" in capsys.readouterr().err
+    kept_out = shutil.ignore_patterns("results", "report", "artifacts", "__pycache__")
+    shutil.copytree(ROOT / "reproductions", "reproductions", ignore=kept_out)
+    command = [sys.executable, "-m", "pal_plugin.cli", "report", "--out", "there"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"The report is {Path('there', 'index.html')}\n"
+    assert "not run" in Path("there", "README.md").read_text()
+
+
+def test_a_file_in_the_place_of_the_report_is_named(
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(copy)
+    monkeypatch.setattr(sys, "argv", ["report", "--out", str(tmp_path / "file")])
+    (tmp_path / "file").write_text("mine")
+    assert guarded(run_report) == 2
+    said = capsys.readouterr().err
+    assert str(tmp_path / "file") in said
+    assert said.count("\n") == 1
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.slow
+def test_a_report_that_is_killed_leaves_whole_files(copy: Path, tmp_path: Path, pytestconfig: pytest.Config) -> None:
+    """`--kills` times: what is there is the report of before, or what the same command would have made of it."""
+    command = [sys.executable, "-m", "reproductions.reporting", "--out", str(tmp_path / "there")]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    begun = time.monotonic()
+    subprocess.run(command, cwd=copy, env=environment, check=True, capture_output=True)
+    took = time.monotonic() - begun
+    whole = {path.relative_to(tmp_path): path.read_bytes() for path in (tmp_path / "there").rglob("*.*")}
+    moments = random.Random(pytestconfig.getoption("--kill-seed"))
+    for _ in range(pytestconfig.getoption("--kills")):
+        shutil.rmtree(tmp_path / "there" / "figures")
+        (tmp_path / "there" / "README.md").write_text("the report of before")
+        process = subprocess.Popen(command, cwd=copy, env=environment, stdout=subprocess.DEVNULL)
+        time.sleep(took * moments.random())
+        process.kill()
+        process.wait()
+        left = {path.relative_to(tmp_path): path for path in (tmp_path / "there").rglob("*.*")}
+        assert sum(path.suffix == ".tmp" for path in left) <= 1
+        for path, file in left.items():
+            before = path.name == "README.md" and file.read_text() == "the report of before"
+            assert path.suffix == ".tmp" or before or file.read_bytes() == whole[path], path
+        subprocess.run(command, cwd=copy, env=environment, check=True, capture_output=True)
+        assert {path: (tmp_path / path).read_bytes() for path in whole} == whole

@@ -1,0 +1,125 @@
+"""What docs/ says can be run is run."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pal_plugin.cli import _parser, main
+from pal_plugin.launch import compose
+from pal_plugin.selection import KCenterGreedy, Selection
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+PACKAGE = DOCS.parent / "pal_plugin"
+EXAMPLES = [
+    ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
+    for path in sorted(PACKAGE.rglob("*.py"))
+    if ">>> " in path.read_text(encoding="utf-8")
+]
+
+
+def blocks(name: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", (DOCS / name).read_text(encoding="utf-8"), re.DOTALL)
+
+
+@pytest.mark.parametrize("module", EXAMPLES)
+def test_examples_of_docstrings(module: str) -> None:
+    found = doctest.testmod(importlib.import_module(module))
+    assert found.attempted
+    assert not found.failed
+
+
+def test_selection_from_python(capsys: pytest.CaptureFixture[str]) -> None:
+    names: dict[str, object] = {}
+    exec(compile(blocks("selection.md", "python")[0], "selection.md", "exec"), names)
+    assert len(names["more"]) == 200
+    np.testing.assert_array_equal(names["more"].indices[:100], names["picks"].indices)
+    assert capsys.readouterr().out.count("\n") == 2
+
+
+@pytest.mark.slow
+def test_selection_on_several_processes(tmp_path: Path) -> None:
+    """The script of the page, under torchrun, picks what one process picks."""
+    rows = np.random.default_rng(0).normal(size=(6000, 16)).astype(np.float32)
+    for rank, part in enumerate(np.array_split(rows, [2500])):
+        np.save(tmp_path / f"features-{rank}.npy", part)
+    script = next(block for block in blocks("selection.md", "python") if block.startswith("# shards.py"))
+    (tmp_path / "shards.py").write_text(script, encoding="utf-8")
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "shards.py"]
+    done = subprocess.run(
+        launch, cwd=tmp_path, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=250
+    )
+    assert done.returncode == 0, done.stderr
+    found = Selection.load(tmp_path / "picks.csv").indices
+    np.testing.assert_array_equal(found, KCenterGreedy().select(rows, 5000).indices)
+
+
+PAGES = [path.relative_to(DOCS).as_posix() for path in sorted(DOCS.rglob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_commands_are_the_command_lines(page: str) -> None:
+    """Every override is one that the config has, and every option one that its command has."""
+    for line in "".join(blocks(page, "bash")).replace("\\\n", " ").splitlines():
+        command = shlex.split(line, comments=True)[3:]
+        if line.startswith("uv run pal train"):
+            compose(command[2], command[3:])
+        elif line.startswith("uv run pal "):
+            _parser().parse_args(command)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_and_pictures_exist(page: str) -> None:
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", (DOCS / page).read_text(encoding="utf-8")):
+        assert ((DOCS / page).parent / target).exists(), target
+
+
+def test_what_is_yours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The prior, the graph and the conformance test of the page, the last by pytest."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PAL_CACHE", str(tmp_path / "cache"))
+    prior, graph, test = blocks("yours.md", "python")
+    (tmp_path / "mine.py").write_text(prior, encoding="utf-8")
+    command = "embed --data digits --split test --prior python:mine:colours --out features"
+    assert main(command.split()) == 0
+    assert np.load(tmp_path / "features" / "features.npy").shape == (360, 3)
+    exec(compile(graph, "yours.md", "exec"), {})
+    (tmp_path / "test_mine.py").write_text(test, encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mine.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert " passed" in done.stdout
+
+
+@pytest.mark.slow
+def test_the_tutorial(tmp_path: Path) -> None:
+    """Every block of the page, one after the other, on fewer and smaller images."""
+    less = {"cifar10": "digits", "3000": "256", "1000": "48", "profile=cpu": "profile=debug", " lite0": " hog"}
+    less |= {"uv run ": "", "max_epochs=10": "max_epochs=2"}
+    script, commands = blocks("tutorial.md", "python")[0], blocks("tutorial.md", "bash")
+    for large, small in less.items():
+        script, commands = script.replace(large, small), [block.replace(large, small) for block in commands]
+    (tmp_path / "photos.py").write_text(script, encoding="utf-8")
+    variables = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PAL_CACHE": str(tmp_path / "cache"),
+    }
+    done = subprocess.run(
+        ["bash", "-e", "-x"], input="\n".join(commands), cwd=tmp_path, env=variables, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "look" / "graph.html").exists()
+    assert (tmp_path / "runs" / "photos" / "model.ckpt").exists()
+    assert done.stdout.count("knn: top1") == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 from pal_plugin.io import write_json
@@ -30,10 +31,10 @@ def forget(profile: str, command: str) -> None:
         file(profile).unlink()
 
 
-def reasons(profile: str, paper: str) -> list[str]:
-    """Return why stages of a paper could not run in a profile, each reason once."""
+def reasons(profile: str, paper: str) -> Counter[str]:
+    """Return why stages of a paper could not run in a profile, and how many for each reason."""
     stage = f"python -m reproductions.{paper}."
-    return list(dict.fromkeys(reason for command, reason in _known(profile).items() if command.startswith(stage)))
+    return Counter(reason for command, reason in _known(profile).items() if command.startswith(stage))
 
 
 def _known(profile: str) -> dict[str, str]:

@@ -61,7 +61,8 @@ def _overview(papers: Sequence[Paper], findings: dict[str, list[Finding]]) -> st
         told = []
         for profile in profiles():
             outcomes = Counter(f.ours[profile].outcome for f in findings[paper.name] if profile in f.ours)
-            told.append(", ".join(f"{o}: {outcomes[o]}" for o in OUTCOMES if outcomes[o]) or _empty(profile, paper))
+            counts = ", ".join(f"{outcome}: {outcomes[outcome]}" for outcome in OUTCOMES if outcomes[outcome])
+            told.append(counts + _missing(profile, paper) if counts else _empty(profile, paper))
         lines.append(row([f"[{paper.title}](#{anchor(paper.title)})", *told]))
     return "\n".join(lines) + "\n"
 
@@ -70,6 +71,12 @@ def _empty(profile: str, paper: Paper) -> str:
     """Return what an empty cell says: not run, and why where the machine that tried lacked something."""
     told = "; ".join(reasons(profile, paper.name))
     return f"{NOT_RUN}: {told}" if told else NOT_RUN
+
+
+def _missing(profile: str, paper: Paper) -> str:
+    """Return what a cell says after its figures: how many stages the machine that tried could not run, and why."""
+    found = reasons(profile, paper.name)
+    return "".join(f"; {number} stage{'s' * (number > 1)} {NOT_RUN}: {why}" for why, number in found.items())
 
 
 def anchor(title: str) -> str:
@@ -101,7 +108,7 @@ def _costs(paper: Paper) -> str:
         if found:
             took = f"{_clock(found.wall_s)}: {_hours(found)}"
             where = f"{'; '.join(found.hardware)}; at {', '.join(found.commits)}"
-            lines.append(row([profile, str(found.runs), took, where]))
+            lines.append(row([profile, f"{found.runs}{_missing(profile, paper)}", took, where]))
         else:
             lines.append(row([profile, _empty(profile, paper), "", ""]))
     return "\n".join(lines) + "\n"

@@ -53,8 +53,8 @@ def test_a_stage_that_has_run_by_now_is_forgotten(tmp_path: Path, monkeypatch: p
     not_run.remember("debug", f"python -m {command}", "There was no such data set")
     not_run.remember("debug", "python -m reproductions.pal.images --profile debug", "Another reason")
     assert stage(command, tmp_path).returncode == 0
-    assert not_run.reasons("debug", "gps_ssl") == []
-    assert not_run.reasons("debug", "pal") == ["Another reason"]
+    assert not_run.reasons("debug", "gps_ssl") == {}
+    assert not_run.reasons("debug", "pal") == {"Another reason": 1}
     not_run.forget("debug", "python -m reproductions.pal.images --profile debug")
     assert not not_run.file("debug").exists()
 
@@ -79,3 +79,15 @@ def test_the_report_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert "| [PAL](#pal) | not run | not run | not run |" in text
     shutil.rmtree("reproductions")
     assert REASON not in write(Path("report")).with_name("README.md").read_text()
+
+
+def test_the_report_says_what_is_missing_of_a_paper_that_ran_in_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "reproductions/results/paper/pal", "reproductions/results/paper/pal")
+    for seed in (0, 1):
+        not_run.remember("paper", f"python -m reproductions.pal.images --profile paper --seed {seed}", REASON)
+    text = write(Path("report")).with_name("README.md").read_text()
+    assert f"; 2 stages not run: {REASON} |" in next(line for line in text.splitlines() if line.startswith("| [PAL]"))
+    assert f"| paper | 5; 2 stages not run: {REASON} |" in text

@@ -37,7 +37,7 @@ class Sizes:
 _SHORT = Protocol("wrn-16-1", batch_size=64, schedule="cosine", dropout=0.0)
 SIZES = {
     "debug": Sizes((20, 60), Protocol("wrn-10-1", batch_size=20, dropout=0.0, hole=4, padding=1), steps=20),
-    "smoke": Sizes((250, 1000), _SHORT, steps=300),
+    "smoke": Sizes((250, 1000), _SHORT, steps=250),
     "cpu": Sizes((100, 300, 1000, 3000), _SHORT, steps=600),
     "paper": Sizes((1000, 5000, 10_000, 20_000, 30_000), PROTOCOLS["cutout"]),
 }

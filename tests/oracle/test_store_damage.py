@@ -94,7 +94,11 @@ def test_an_empty_file_is_none_and_can_become_one(tmp_path: Path, manifest: Mani
         assert store.drawn == 0
 
 
-@pytest.mark.parametrize("content", [b"not a database at all" * 400, b"\x89PNG\r\n", os.urandom(9000)])
+@pytest.mark.parametrize(
+    "content",
+    [b"not a database at all" * 400, b"\x89PNG\r\n", os.urandom(9000)],
+    ids=["text", "picture", "noise"],  # not their bytes, by which test processes would not know the same test
+)
 def test_not_a_database(tmp_path: Path, manifest: Manifest, content: bytes) -> None:
     path = tmp_path / "picture.db"
     path.write_bytes(content)

@@ -4,7 +4,7 @@ The floor is the honest greedy of one matrix-vector product a pick, `2 * (X @ x_
 a pick and copies nothing. Ours and the floor run in turns. Peers (the group `bench`: `uv run --isolated --no-group dev
 --group bench python -m benchmarks selection`) would take minutes: each is timed on its first picks, in turns with ours,
 and the rest is extrapolated by the time a pick. One that is not installed or does not run is left out, and the figures
-say why.
+say why. anomalib comes by hand (`uv pip install anomalib`): in the group, each `uv sync` would resolve its many needs.
 """
 
 from __future__ import annotations
@@ -108,12 +108,21 @@ def _google(X: Floats, budget: int) -> npt.ArrayLike:
     return picks
 
 
+def _anomalib(X: Floats, budget: int) -> npt.ArrayLike:
+    """Pick as its PatchCore does: exact distances of features that a random matrix made fewer, from a random row."""
+    sampling = importlib.import_module("anomalib.models.components.sampling")
+    embedding = importlib.import_module("torch").from_numpy(X)
+    picks: list[int] = sampling.KCenterGreedy(embedding, (budget + 0.5) / len(X)).select_coreset_idxs()
+    return picks
+
+
 PEERS: dict[str, tuple[str, Greedy]] = {
     "google_active_learning": ("sklearn", _google),
     "fpsample": ("fpsample", _fpsample),
     "skmatter_fps": ("skmatter", partial(_skmatter, "FPS")),
     "skmatter_voronoi": ("skmatter", partial(_skmatter, "VoronoiFPS")),
     "skactiveml": ("skactiveml", _skactiveml),
+    "anomalib": ("anomalib", _anomalib),
 }
 
 

@@ -63,6 +63,7 @@ def nearest(
 
 def _prepare(bank: Floats, queries: Floats, metric: str) -> tuple[torch.Tensor, torch.Tensor, NDArray[np.float32]]:
     """Return float32 `table`, `offset`, `probes` such that `probes @ table.T - offset` ranks the bank by nearness."""
+    bank, queries = (x.astype(np.float32) if x.dtype == np.float16 else x for x in (bank, queries))  # norms overflow
     if metric == "cosine":
         table, probes = (x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), _TINY) for x in (bank, queries))
         offset = np.zeros(len(table))

@@ -33,7 +33,7 @@ def linear_r2(
 
     Returns:
         `r2`, the mean over the factors that vary; `per_factor`, by number from 0; and `left_out`, those that are
-        constant among the test rows, which have no R². 1 is perfect, 0 is no better than the mean.
+        constant among the train or the test rows. 1 is perfect, 0 is no better than the mean.
 
     Raises:
         FeatureError: features of wrong shape, or not finite.
@@ -53,8 +53,8 @@ def dci(train_x: NDArray[Any], train_f: NDArray[Any], test_x: NDArray[Any], test
     """Measure disentanglement, completeness and informativeness (Eastwood and Williams, ICLR 2018) by lasso.
 
     Features of unit length and factors are standardised by the train rows; every factor is fitted by a lasso, whose
-    penalty five folds of the train rows choose. R_ij is the magnitude of dimension i's coefficient for factor j, P the
-    rows of R as distributions over K factors, and Q its columns as distributions over D dimensions::
+    penalty five folds of the train rows, shuffled, choose. R_ij is the magnitude of dimension i's coefficient for
+    factor j, P the rows of R as distributions over K factors, and Q its columns as distributions over D dimensions::
 
         disentanglement  Σ_i ρ_i (1 − H_K(P_i)), ρ_i the share of row i in the sum of R
         completeness     the mean over factors of 1 − H_D(Q_j)
@@ -170,14 +170,16 @@ def _unit(x: Floats) -> Floats:
 def _lassos(data: _Data) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return (D, F) importances, and (F,) errors relative to those of the train rows' mean."""
     from sklearn.linear_model import LassoCV
+    from sklearn.model_selection import KFold
     from sklearn.preprocessing import StandardScaler
 
     scaled_x, scaled_f = StandardScaler().fit(data.train_x), StandardScaler().fit(data.train_f)
     train_x, test_x = (scaled_x.transform(x) for x in (data.train_x, data.test_x))
     train_f, test_f = (scaled_f.transform(f) for f in (data.train_f, data.test_f))
     importance, error = [], []
+    folds = KFold(_FOLDS, shuffle=True, random_state=0)  # data sets of factors are often sorted by them
     for factor in progress(range(train_f.shape[1]), "lasso (factors)"):
-        model = LassoCV(cv=_FOLDS, max_iter=_ITERATIONS).fit(train_x, train_f[:, factor])
+        model = LassoCV(cv=folds, max_iter=_ITERATIONS).fit(train_x, train_f[:, factor])
         importance.append(np.abs(model.coef_))
         truth = test_f[:, factor]
         error.append(np.sqrt(np.square(model.predict(test_x) - truth).mean() / np.square(truth).mean()))

@@ -69,7 +69,7 @@ def knn_scores(
         ConfigError, FeatureError, DataError: see `knn_accuracy`.
     """
     check_metric(metric)
-    if k < 1 or temperature <= 0:
+    if k < 1 or not temperature > 0:
         raise ConfigError(
             f"k={k} and temperature={temperature} cannot vote", "Use k of 1 or more and a temperature above 0"
         )

@@ -76,7 +76,7 @@ def linear_scores(
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
 
-    if inverse_penalty <= 0:
+    if not inverse_penalty > 0:
         raise ConfigError(f"The inverse penalty C is {inverse_penalty}", "Use a number above 0, such as 1")
     train_x, train_y = checked_pair(train_x, train_y, name="train")
     test_x = checked_rows(test_x, name="test")

@@ -34,7 +34,7 @@ def recall_at_k(
         query_x: (M, D) features.
         query_y: (M,) classes.
         gallery_x: (N, D) features; None: the queries themselves, each left out of its own search.
-        gallery_y: (N,) classes.
+        gallery_y: (N,) classes; given where `gallery_x` is.
         ks: the k's.
         metric: `"cosine"` or `"euclidean"`.
 
@@ -43,7 +43,7 @@ def recall_at_k(
         image of their class is in the gallery, and they can only be missed.
 
     Raises:
-        ConfigError: unknown metric, no k, or one below 1.
+        ConfigError: unknown metric, no k, or one below 1; a gallery without classes, or classes without a gallery.
         FeatureError: shapes that do not fit, values that are not finite.
         DataError: labels that do not fit, unlabelled samples, or a single query to be searched among itself.
     """
@@ -82,7 +82,9 @@ def first_match(
     if depth < 1:
         raise ConfigError(f"Recall at k={depth} has no meaning", "Use k of 1 or more")
     query_x, query_y = checked_pair(query_x, query_y, name="query")
-    alone = gallery_x is None or gallery_y is None
+    alone = gallery_x is None
+    if alone != (gallery_y is None):
+        raise ConfigError("A gallery is features and classes, and one of them is missing", "Pass both, or neither")
     if gallery_x is None or gallery_y is None:
         gallery_x, gallery_y = query_x, query_y
     gallery_x, gallery_y = checked_pair(gallery_x, gallery_y, name="gallery")

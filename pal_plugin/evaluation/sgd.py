@@ -56,10 +56,14 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.schedule not in SCHEDULES:
             raise ConfigError(f"There is no schedule {self.schedule!r}", f"Choose one of {', '.join(SCHEDULES)}")
-        if self.epochs < 1 or self.batch_size < 1 or self.weight_decay < 0:
+        if self.epochs < 1 or self.batch_size < 1 or not self.weight_decay >= 0:
             raise ConfigError(
                 f"epochs={self.epochs}, batch_size={self.batch_size}, weight_decay={self.weight_decay} cannot train",
                 "Use at least one epoch, a batch of at least one image, and a weight decay of 0 or more",
+            )
+        if not 0 < self.crop_min_scale <= 1:
+            raise ConfigError(
+                f"crop_min_scale={self.crop_min_scale} is no share of an image", "Use a number above 0, at most 1"
             )
 
 
@@ -205,7 +209,7 @@ def _schedule(optimizer: torch.optim.Optimizer, recipe: Recipe) -> LRScheduler:
 
 
 def _group(module: nn.Module, rate: float, recipe: Recipe, dataset: ImageDataset) -> dict[str, Any]:
-    if rate <= 0:
+    if not rate > 0:
         raise ConfigError(f"The learning rate is {rate}", "Use a number above 0")
     return {"params": list(module.parameters()), "lr": rate * min(recipe.batch_size, len(dataset)) / 256}
 

@@ -62,6 +62,15 @@ def test_a_rotation_tells_as_much_and_is_not_disentangled(factors):
     assert found["nrmse"] < 0.01
 
 
+def test_the_order_of_the_rows_hardly_matters(factors):
+    """Data sets of factors are often stored sorted by them, and folds of neighbouring rows would not be alike."""
+    mixing = np.random.default_rng(3).normal(size=(4, 12))
+    train, test = (np.tanh(2 * x @ mixing) for x in factors)
+    order = np.lexsort(factors[0].T)
+    found = [dci(train[rows], factors[0][rows], test, factors[1]) for rows in (order, np.arange(600))]
+    assert found[0]["disentanglement"] == pytest.approx(found[1]["disentanglement"], abs=0.01)
+
+
 def test_a_factor_in_two_dimensions_is_disentangled_and_not_complete():
     rng = np.random.default_rng(3)
     factors = rng.normal(size=(900, 2))

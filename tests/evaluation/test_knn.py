@@ -86,6 +86,14 @@ def test_small_temperature_does_not_overflow():
     }
 
 
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_half_precision_whose_norms_leave_it(metric):
+    (x, y), (test_x, test_y) = clusters(0, 200), clusters(1, 50)
+    x, test_x = ((100 * rows).astype(np.float16) for rows in (x, test_x))  # norms of about 1000: squares beyond 65504
+    expected = brute_force(x, y, test_x, test_y, 5, 0.5, metric)
+    assert knn_accuracy(x, y, test_x, test_y, k=5, temperature=0.5, metric=metric) == expected
+
+
 def test_k_above_n_is_cut_with_a_warning():
     train, test = clusters(0, 30), clusters(1, 20)
     with pytest.warns(RuntimeWarning, match="30 train rows"):
@@ -96,8 +104,9 @@ def test_bad_input_is_named():
     (x, y), test = clusters(0, 30), clusters(1, 20)
     with pytest.raises(ConfigError, match="manhattan"):
         knn_accuracy(x, y, *test, metric="manhattan")
-    with pytest.raises(ConfigError, match="k=0"):
-        knn_accuracy(x, y, *test, k=0)
+    for wrong in ({"k": 0}, {"temperature": 0.0}, {"temperature": float("nan")}):
+        with pytest.raises(ConfigError, match="cannot vote"):
+            knn_accuracy(x, y, *test, **wrong)
     with pytest.raises(FeatureError, match="columns"):
         knn_accuracy(x[:, :5], y, *test)
     broken = x.copy()

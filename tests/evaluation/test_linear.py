@@ -8,7 +8,7 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax
 from sklearn.datasets import load_digits
 
-from pal_plugin.errors import DataError, FeatureError
+from pal_plugin.errors import ConfigError, DataError, FeatureError
 from pal_plugin.evaluation.linear import linear_probe
 
 
@@ -92,3 +92,6 @@ def test_bad_input_is_named(digits):
         linear_probe(x, y, broken, y)
     with pytest.raises(DataError, match="no label"):
         linear_probe(x, np.where(y == 0, -1, y), *test)
+    for penalty in (0.0, float("nan")):
+        with pytest.raises(ConfigError, match="inverse penalty"):
+            linear_probe(x, y, *test, inverse_penalty=penalty)

@@ -101,5 +101,8 @@ def test_bad_input_is_named():
         recall_at_k(x, y, x[:, :3], y)
     with pytest.raises(DataError, match="3 of the 20 gallery samples have no label"):
         recall_at_k(x, y, x, np.r_[[-1] * 3, y[3:]])
+    for half in ({"gallery_x": x}, {"gallery_y": y}):
+        with pytest.raises(ConfigError, match="one of them is missing"):
+            recall_at_k(x, y, **half)
     with pytest.raises(DataError, match="one image"):
         recall_at_k(x[:1], y[:1])

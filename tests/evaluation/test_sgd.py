@@ -152,12 +152,13 @@ def test_images_are_shown_at_the_crop_size(digits):
 def test_bad_input_is_named(net, digits):
     with pytest.raises(ConfigError, match=r"'warmup'.*step, cosine"):
         Recipe(schedule="warmup")
-    for wrong in ({"epochs": 0}, {"batch_size": 0}, {"weight_decay": -1.0}):
+    for wrong in ({"epochs": 0}, {"batch_size": 0}, {"weight_decay": -1.0}, {"weight_decay": float("nan")}):
         with pytest.raises(ConfigError, match="cannot train"):
             Recipe(**wrong)
     with pytest.raises(ConfigError, match="learning rate is -1"):
         fit_heads(net, digits, [0.1, -1.0], RECIPE, 0, PLACE)
-    with pytest.raises(ConfigError, match="crop_min_scale is 0"):
-        fit_heads(net, digits, [0.1], Recipe(epochs=1, crop_min_scale=0), 0, PLACE)
+    for share in (0.0, -1.0, 5.0, float("nan")):
+        with pytest.raises(ConfigError, match="no share of an image"):
+            Recipe(crop_min_scale=share)
     with pytest.raises(DataError, match="One image"):
         fit_network(net, digits.take(np.array([0])), 0.1, RECIPE, 0, PLACE)

@@ -163,6 +163,9 @@ def test_bad_input(tmp_path: Path) -> None:
         run(wide)
     with pytest.raises(CheckpointError, match="of another run: epochs 1 in place of 2"):
         run(epochs=2)
+    corrected = dataclasses.replace(train, labels=(train.labels + 1) % 10)  # by which a manifest does not change
+    with pytest.raises(CheckpointError, match="of another run: labels"):
+        run(corrected)
     (tmp_path / "run" / LAST).write_bytes(b"not a checkpoint")
     with pytest.raises(CheckpointError, match="cannot be read"):
         run()

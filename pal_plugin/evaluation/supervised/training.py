@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -160,7 +161,8 @@ def _device(name: str) -> torch.device:
 def _trained(train: ImageDataset, protocol: Protocol, seed: int, folder: Path, target: torch.device) -> Classifier:
     """Train a classifier, or finish the run that is in `folder`."""
     batches = LabelledBatches(train, protocol.batch_size, seed, padding=protocol.padding, hole=protocol.hole)
-    identity = {**dataclasses.asdict(protocol), "seed": seed, "images": train.manifest.digest}
+    labels = hashlib.sha256(train.labels.astype("<i8").tobytes()).hexdigest()  # a manifest does not know them
+    identity = {**dataclasses.asdict(protocol), "seed": seed, "images": train.manifest.digest, "labels": labels}
     with seeded(seed, target):
         module = Classifier(protocol, train.num_classes, identity)
         _trainer(protocol, folder, target).fit(module, batches, ckpt_path=_found(folder, identity))

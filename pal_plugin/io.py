@@ -7,6 +7,7 @@ import io
 import json
 import os
 import shutil
+import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -74,17 +75,61 @@ def replace_folder(source: Path, target: Path) -> None:
         target.replace(old)
         source.replace(target)
     except BaseException:
-        if old.exists():
+        if old.exists() and not target.exists():
             old.replace(target)
-        aside.rmdir()
+        shutil.rmtree(aside, ignore_errors=True)  # empty, unless another writer has put its own in the place meanwhile
         raise
     shutil.rmtree(aside, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def alone(target: Path, busy: str) -> Iterator[None]:
+    """Hold the lock of a file or folder to be: of two processes that make the same, one waits for the other.
+
+    The lock is the file `.NAME.lock` beside it, which is gone afterwards. The system releases it when a process dies.
+
+    Args:
+        target: what is to be made; its parent is created.
+        busy: what is said, once, where there is something to wait for.
+
+    Raises:
+        OSError: the folder of `target` cannot be written to.
+    """
+    from filelock import FileLock, Timeout  # most of what writes files needs no lock
+
+    path = target.with_name(f".{target.name}.lock")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        print(f"{busy}; waiting for it", file=sys.stderr, flush=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)  # while it is held: whoever waits sees that it is gone and makes a new one
+        lock.release()
+
+
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
-    """Write `value` as indented JSON with a final newline, atomically."""
+    """Write `value` as indented JSON with a final newline, atomically; NumPy's numbers and arrays as plain ones."""
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        text = json.dumps(value, indent=2, allow_nan=False, default=plain)
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def plain(value: Any) -> Any:
+    """Return a NumPy number or array as Python's numbers and lists: the `default` of `json.dumps`.
+
+    Raises:
+        TypeError: it is neither.
+    """
+    import numpy as np  # heavy, and seldom needed
+
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} {value!r} cannot be written as JSON")
 
 
 def write_torch(path: str | os.PathLike[str], content: Any) -> None:

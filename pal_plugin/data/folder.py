@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pal_plugin.data.dataset import SPLITS, UNLABELLED, ImageDataset
 from pal_plugin.data.lazy import FileImages, undecodable
 from pal_plugin.data.options import choice
+from pal_plugin.data.reading import is_folder, reading
 from pal_plugin.data.scan import image_files
 from pal_plugin.errors import DataError
 
@@ -26,14 +27,15 @@ def folder_splits(root: Path) -> tuple[str, ...]:
     """Return the splits of a folder: those of `train`, `val` and `test` that are sub-folders, else all of it is train.
 
     Raises:
-        DataError: there is no such folder, or it has `val` or `test` but no `train`: it is unclear what is what.
+        DataError: there is no such folder, it cannot be read, or it has `val` or `test` but no `train`: it is unclear
+            what is what.
     """
-    if not root.is_dir():
+    if not is_folder(root):
         raise DataError(
             f"There is no folder {root}",
             "Give the folder that holds your images: --root DIR (pal train: data.root=DIR)",
         )
-    present = tuple(split for split in SPLITS if (root / split).is_dir())
+    present = tuple(split for split in SPLITS if is_folder(root / split))
     if present and "train" not in present:
         raise DataError(
             f"{root} has a folder {present[0]}, but none called train",
@@ -47,6 +49,9 @@ def load_folder(split: str, root: Path, options: Mapping[str, Any]) -> ImageData
 
     An image's id is its path relative to that folder. If it is labelled, the first folder of that path is its class;
     classes are those of `train`, sorted by name, and have number 0, 1, …
+
+    Folders beside `train` that are no splits are left out, and that is said on standard error: `train` may have been
+    meant as one class among others.
 
     Args:
         split: one of `folder_splits(root)`.
@@ -62,7 +67,10 @@ def load_folder(split: str, root: Path, options: Mapping[str, Any]) -> ImageData
     """
     labelled = choice(options, "labelled", ("auto", True, False))
     skip = choice(options, "undecodable", ("error", "skip")) == "skip"
-    splits = {name: image_files(root / name if (root / "train").is_dir() else root) for name in folder_splits(root)}
+    in_splits = is_folder(root / "train")
+    splits = {name: image_files(root / name if in_splits else root) for name in folder_splits(root)}
+    if in_splits:
+        _say_left_out(root, tuple(splits))
     if labelled == "auto":
         labelled = all("/" in name for files in splits.values() for name in files)
     classes = _classes(splits["train"], root) if labelled else ()
@@ -71,6 +79,18 @@ def load_folder(split: str, root: Path, options: Mapping[str, Any]) -> ImageData
     images = FileImages(tuple(files.values()))
     dataset = ImageDataset("folder", split, images, labels, tuple(files), classes, MEAN, STD)
     return _decodable(dataset, images, root) if skip else dataset
+
+
+def _say_left_out(root: Path, splits: tuple[str, ...]) -> None:
+    with reading(root):
+        folders = sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    others = [name for name in folders if name not in splits]
+    if others:
+        named = ", ".join(others[:5]) + (" …" if len(others) > 5 else "")
+        print(
+            f"{root}: the images are those of {', '.join(splits)}; {len(others)} folders beside are left out ({named})",
+            file=sys.stderr,
+        )
 
 
 def _classes(files: Mapping[str, Path], root: Path) -> tuple[str, ...]:

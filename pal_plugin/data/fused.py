@@ -79,7 +79,7 @@ def augment(
         pool, rows = np.ascontiguousarray(pool[rows]), np.arange(len(rows))
     pool = pool.view()
     pool.flags.writeable = False  # as those that are mapped from a file are: it is part of the type
-    out = torch.empty(len(rows), 3, size, size)
+    out = torch.empty(len(rows), 3, size, size, dtype=torch.float32)  # whatever the default is
     _kernel(
         pool,
         rows,

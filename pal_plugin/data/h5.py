@@ -22,47 +22,62 @@ from pal_plugin.data.dataset import SPLITS, UNLABELLED, ImageDataset
 from pal_plugin.data.decode import decode_image
 from pal_plugin.data.folder import MEAN, STD
 from pal_plugin.data.lazy import Rows, row_numbers
+from pal_plugin.data.reading import is_folder, reading
 from pal_plugin.errors import ConfigError, DataError
 from pal_plugin.progress import progress
+
+_CHUNK_CACHE = 64 << 20  # bytes of unpacked chunks kept for each array; h5py's own 1 MB is less than many a chunk
 
 
 class H5File:
     """An HDF5 file that every process opens for itself, since a handle must not cross a fork.
 
+    It is opened when it is first used.
+
     Args:
         path: the file.
-
-    Raises:
-        DataError: it is missing, damaged or no HDF5 file.
-        ConfigError: h5py is not installed.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._handle: Any = None
+        self._arrays: dict[str, Any] = {}
         self._pid = -1
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path, "_handle": None, "_pid": -1}
+        return {"path": self.path, "_handle": None, "_arrays": {}, "_pid": -1}
 
     @property
     def handle(self) -> Any:
-        """The open file, an `h5py.File`."""
+        """The open file, an `h5py.File`.
+
+        Raises:
+            DataError: it is missing, damaged or no HDF5 file.
+            ConfigError: h5py is not installed.
+        """
         if self._pid != os.getpid():
-            self._handle, self._pid = _open(self.path), os.getpid()
+            self._handle, self._arrays, self._pid = _open(self.path), {}, os.getpid()
         return self._handle
 
     def read(self, name: str, row: int | None = None) -> Any:
         """Return a data set, or a row of it.
 
         Raises:
-            DataError: what is stored there is damaged.
+            DataError: the file or what is stored there is damaged.
+            ConfigError: h5py is not installed.
         """
         try:
-            return self.handle[name][()] if row is None else self.handle[name][row]
+            return self.handle[name][()] if row is None else self._array(name)[row]
         except (OSError, KeyError, TypeError, RuntimeError) as error:  # TypeError: a group and no array
             where = name if row is None else f"{name}, row {row}"
             raise DataError(f"{self.path} cannot be read at {where}: {error}", "Write the file anew") from error
+
+    def _array(self, name: str) -> Any:
+        """Return an open data set, the same at every call: its unpacked chunks are forgotten with it."""
+        handle = self.handle
+        if name not in self._arrays:
+            self._arrays[name] = handle[name]
+        return self._arrays[name]
 
 
 class H5Images:
@@ -128,8 +143,9 @@ def h5_splits(root: Path) -> tuple[str, ...]:
         DataError: there is no such file, or it has no images.
         ConfigError: h5py is not installed.
     """
-    if root.is_dir():
-        present = tuple(split for split in SPLITS if (root / f"{split}.h5").is_file())
+    if is_folder(root):
+        with reading(root):
+            present = tuple(split for split in SPLITS if (root / f"{split}.h5").is_file())
         if "train" not in present:
             raise DataError(f"{root} has no train.h5", "Name an HDF5 file, or a folder with train.h5")
         return present
@@ -147,11 +163,12 @@ def load_h5(split: str, root: Path) -> ImageDataset:
         DataError: a file is missing, damaged or of another layout, or a class of `split` is none of `train`.
         ConfigError: h5py is not installed.
     """
-    train = H5File(root / "train.h5" if root.is_dir() else root)
-    file = H5File(root / f"{split}.h5") if root.is_dir() else train
+    folder = is_folder(root)
+    train = H5File(root / "train.h5" if folder else root)
+    file = H5File(root / f"{split}.h5") if folder else train
     if _has_classes(train):
         return _load_classes(split, file, train)
-    files = {part: H5File(root / f"{part}.h5") if root.is_dir() else train for part in h5_splits(root)}
+    files = {part: H5File(root / f"{part}.h5") if folder else train for part in h5_splits(root)}
     labels = {part: _labels(part, part_file) for part, part_file in files.items()}
     images = _array(split, file)
     mean, std = channel_statistics(_array("train", train))
@@ -162,7 +179,7 @@ def load_h5(split: str, root: Path) -> ImageDataset:
         images=images,
         labels=np.full(len(images), UNLABELLED) if own is None else own,
         ids=row_ids(split, len(images)),
-        class_names=numbered(labels.values()),
+        class_names=numbered(labels.values(), f"The labels in {root}"),
         mean=mean,
         std=std,
     )
@@ -176,7 +193,7 @@ def _open(path: Path) -> Any:
             "Data in HDF5 files needs h5py, which is not installed", "Run pip install 'pal-plugin[h5]'"
         ) from error
     try:
-        return h5py.File(path, "r")
+        return h5py.File(path, "r", rdcc_nbytes=_CHUNK_CACHE)
     except OSError as error:
         raise DataError(f"{path} is missing, truncated or no HDF5 file: {error}", "Name an HDF5 file") from error
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pal_plugin.data.array_files import class_count
 from pal_plugin.data.dataset import ImageDataset
 from pal_plugin.data.listing import SizedImages, check_present, numbers, table
 
@@ -40,8 +41,8 @@ def load_inat(split: str, root: Path) -> ImageDataset:
         f"or name the folder that holds {FOLDER} (--root, data.root=)"
     )
     files, species, superclasses = _listed(folder / "train.txt", mend)
-    class_names = _names(files, species)
-    coarse_count = int(superclasses.max()) + 1
+    class_names = _names(files, species, class_count([species], f"The species in {folder / 'train.txt'}"))
+    coarse_count = class_count([superclasses], f"The superclasses in {folder / 'train.txt'}")
     if split != "train":
         files, species, superclasses = _listed(folder / f"{split}.txt", mend)
     paths = [folder / path for path in files]
@@ -66,8 +67,8 @@ def _listed(path: Path, mend: str) -> tuple[tuple[str, ...], NDArray[np.int64], 
     return files, numbers(species, path, mend), numbers(superclasses, path, mend)
 
 
-def _names(files: tuple[str, ...], species: NDArray[np.int64]) -> tuple[str, ...]:
-    names = [str(number) for number in range(int(species.max()) + 1)]
+def _names(files: tuple[str, ...], species: NDArray[np.int64], count: int) -> tuple[str, ...]:
+    names = [str(number) for number in range(count)]
     present, first = np.unique(species, return_index=True)
     for number, row in zip(present, first, strict=True):
         names[number] = Path(files[row]).parent.name or str(number)

@@ -15,7 +15,7 @@ from pal_plugin.data.decode import decode_image
 from pal_plugin.errors import DataError, ImageError
 from pal_plugin.progress import progress
 
-Rows: TypeAlias = "slice | Sequence[int] | NDArray[np.integer[Any]]"
+Rows: TypeAlias = "slice | Sequence[int] | NDArray[np.integer[Any]] | NDArray[np.bool_]"
 
 
 @runtime_checkable
@@ -43,13 +43,24 @@ class LazyImages(Protocol):
 
 
 def row_numbers(rows: Rows, count: int) -> NDArray[np.int64]:
-    """Turn what an array could be indexed by into row numbers from 0.
+    """Turn what an array of `count` rows could be indexed by (numbers, a slice, a mask) into row numbers from 0.
 
     Raises:
-        IndexError: there is no such row.
+        IndexError: there is no such row, a mask has another length, or these are no whole numbers.
     """
-    numbers = np.arange(count)
-    return numbers[rows] if isinstance(rows, slice) else numbers[np.asarray(rows, dtype=np.int64)]
+    if isinstance(rows, slice):
+        return np.arange(*rows.indices(count))
+    given = np.asarray(rows)
+    if given.dtype == np.bool_:
+        if given.shape != (count,):
+            raise IndexError(f"a mask of shape {given.shape} was given for {count} rows")
+        return np.flatnonzero(given)
+    if given.size and given.dtype.kind not in "iu":  # an empty list is float64
+        raise IndexError(f"rows are given as {given.dtype}, and not as whole numbers")
+    if given.size and not -count <= int(given.min()) <= int(given.max()) < count:
+        raise IndexError(f"rows from {given.min()} to {given.max()} were asked for, and there are {count}")
+    numbers: NDArray[np.int64] = given.astype(np.int64)
+    return np.where(numbers < 0, numbers + count, numbers)
 
 
 class FileImages:

@@ -11,7 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pal_plugin.data.lazy import FileImages, Rows, row_numbers
+from pal_plugin.data.reading import is_folder, reading
 from pal_plugin.errors import DataError
+
+_DIGITS = 18  # every number of so many fits an int64
 
 
 def table(path: Path, columns: int, mend: str) -> list[tuple[str, ...]]:
@@ -48,11 +51,13 @@ def numbers(column: Sequence[str], path: Path, mend: str) -> NDArray[np.int64]:
     """Return a column of a table as integers, 0 or more.
 
     Raises:
-        DataError: an entry is none.
+        DataError: an entry is none, or has too many digits for an int64.
     """
     for entry in column:
-        if not (entry.isascii() and entry.isdigit()):
-            raise DataError(f"{path} has {entry!r} where a number of 0 or more is expected", mend)
+        if not (entry.isascii() and entry.isdigit() and len(entry.lstrip("0")) <= _DIGITS):
+            raise DataError(
+                f"{path} has {entry!r} where a number of 0 or more and at most {_DIGITS} digits is expected", mend
+            )
     return np.array([int(entry) for entry in column], np.int64)
 
 
@@ -76,7 +81,7 @@ def check_present(paths: Sequence[Path], what: str, mend: str) -> None:
         mend: what the user can do about it.
 
     Raises:
-        DataError: the first one that is missing, and how many are.
+        DataError: the first one that is missing, and how many are; or a folder cannot be read.
     """
     present = {folder: _entries(folder) for folder in {path.parent for path in paths}}
     missing = [path for path in paths if path.name not in present[path.parent]]
@@ -87,7 +92,10 @@ def check_present(paths: Sequence[Path], what: str, mend: str) -> None:
 
 
 def _entries(folder: Path) -> set[str]:
-    return {entry.name for entry in os.scandir(folder)} if folder.is_dir() else set()
+    if not is_folder(folder):
+        return set()
+    with reading(folder):
+        return {entry.name for entry in os.scandir(folder)}
 
 
 class SizedImages(FileImages):

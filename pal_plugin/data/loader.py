@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
@@ -64,9 +64,10 @@ def pair_loader(
         ManifestError, ConfigError, DataError: see `PairDataset` and `EpochSampler`. Iterating raises `DataError` where
             an image cannot be read, with workers as without.
         ManifestError: the relations are of another data set.
-        ConfigError, GraphError: both a graph and relations, a share without relations, a device for lazy images or
-            with workers, or see `PairComposition`.
+        ConfigError, GraphError: a batch size that is no whole number from 1, both a graph and relations, a share
+            without relations, a device for lazy images or with workers, or see `PairComposition`.
     """
+    batch_size = _whole(batch_size)
     ranks: dict[str, Any] = {"seed": seed, "rank": rank, "world_size": world_size, "drop_last": drop_last}
     _check_relations(relations, graph, related_share, dataset)
     sampler: EpochSampler
@@ -139,21 +140,17 @@ def eval_loader(
     """Return a loader of `[x, y]` in the data set's order, with a smaller last batch, for validation.
 
     Raises:
-        ConfigError, DataError: see `EvalDataset`.
+        ConfigError: a batch size that is no whole number from 1, or see `EvalDataset`.
+        DataError: see `EvalDataset`.
     """
-    return _loader(EvalDataset(dataset, crop_size), num_workers, batch_size=batch_size, pin_memory=_pinned())
+    samples = EvalDataset(dataset, crop_size)
+    return _loader(samples, num_workers, batch_size=_whole(batch_size), pin_memory=_pinned())
 
 
-def eval_batches(
-    dataset: ImageDataset, batch_size: int, crop_size: int | None = None, *, num_workers: int = 0
-) -> Iterator[Tensor]:
-    """Yield the unaugmented normalised images in order: (≤ batch_size, 3, S, S) float32, as `EvalDataset` makes them.
-
-    Raises:
-        ConfigError, DataError: see `EvalDataset`.
-    """
-    for images, _ in eval_loader(dataset, batch_size, crop_size, num_workers=num_workers):
-        yield images
+def _whole(batch_size: Any) -> int:
+    if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
+        raise ConfigError(f"The batch size is {batch_size!r}", "Set it to a whole number of at least 1")
+    return int(batch_size)  # torch takes none of NumPy's
 
 
 def _check_relations(

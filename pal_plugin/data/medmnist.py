@@ -8,6 +8,7 @@ from typing import Any
 
 from pal_plugin.data.array_files import ArrayFile, read_arrays, splits_of
 from pal_plugin.data.dataset import ImageDataset
+from pal_plugin.data.reading import reading
 from pal_plugin.errors import ConfigError, DataError
 
 OPTIONS = frozenset({"flag"})
@@ -65,7 +66,9 @@ def _file(root: Path, options: Mapping[str, Any]) -> ArrayFile:
             "MedMNIST is many data sets: say which", "Set the option flag, for example --option flag=pathmnist"
         )
     path = root / f"{flag}.npz"
-    if not path.is_file():
+    with reading(path):
+        there = path.is_file()
+    if not there:
         raise DataError(
             f"There is no {path}",
             f"Download {flag}.npz from the MedMNIST authors' Zenodo record and put it into {root}",

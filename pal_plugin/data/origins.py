@@ -19,6 +19,7 @@ from typing import Protocol
 
 from tqdm import tqdm
 
+from pal_plugin.data.reading import reading
 from pal_plugin.errors import ChecksumError, DataError
 
 _CHUNK = 1 << 20
@@ -266,8 +267,13 @@ def unpack(archive: Path, inside: str, errand: Errand) -> None:
 
 
 def has_file(folder: Path, name: str) -> bool:
-    """Say whether `folder` has the file `name`, plain or gzipped."""
-    return (folder / name).is_file() or (folder / f"{name}.gz").is_file()
+    """Say whether `folder` has the file `name`, plain or gzipped.
+
+    Raises:
+        DataError: the folder does not let that be seen.
+    """
+    with reading(folder / name):
+        return (folder / name).is_file() or (folder / f"{name}.gz").is_file()
 
 
 def read_file(folder: Path, name: str, mend: str) -> bytes:
@@ -275,9 +281,14 @@ def read_file(folder: Path, name: str, mend: str) -> bytes:
 
     Raises:
         ChecksumError: the gzipped file is truncated or damaged; `mend` is what the message advises.
+        DataError: the file cannot be read.
     """
     path = folder / name
-    return path.read_bytes() if path.is_file() else unzip((folder / f"{name}.gz").read_bytes(), f"{path}.gz", mend)
+    with reading(path):
+        if path.is_file():
+            return path.read_bytes()
+        packed = (folder / f"{name}.gz").read_bytes()
+    return unzip(packed, f"{path}.gz", mend)
 
 
 def unzip(content: bytes, name: str, mend: str) -> bytes:

@@ -111,7 +111,7 @@ class RelatedSampler(EpochSampler):
 
     Every sample comes once an epoch from the permutation (as `drop_last` says), and as often again as its pairs are
     drawn, anew for every batch, by a hash of (seed, epoch, batch). Batch b of all ranks together is what a single
-    process with `batch_size × world_size` would see as batch b; its related pairs come last.
+    process with `batch_size × world_size` would see as batch b (as in `EpochSampler`); its related pairs come last.
 
     A `Request` says of each sample which copy it is: 0 for those of the permutation, and for each drawn one a number
     that no other of the epoch has, so that an image that is shown again is augmented anew.

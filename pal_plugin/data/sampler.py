@@ -28,7 +28,8 @@ class Request(NamedTuple):
 class EpochSampler(Sampler[Request]):
     """A batch sampler whose order is a function of (seed, epoch), shared out over the ranks without overlap.
 
-    Batch b of all ranks together is what a single process with `batch_size × world_size` would see as batch b.
+    Batch b of all ranks together is what a single process with `batch_size × world_size` would see as batch b. Without
+    `drop_last` the last batch may differ: it must not leave a rank without a sample.
 
     Args:
         size: samples in the data set.
@@ -86,11 +87,6 @@ class EpochSampler(Sampler[Request]):
     def sampler(self) -> EpochSampler:
         """Itself: Lightning calls `set_epoch` on a batch sampler's `sampler`."""
         return self
-
-    @property
-    def epoch(self) -> int:
-        """The epoch that the next pass goes through."""
-        return self._epoch
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch of the next pass."""

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pal_plugin.data.decode import SUFFIXES
+from pal_plugin.data.reading import is_folder
 from pal_plugin.errors import DataError
 
 
@@ -31,10 +32,10 @@ def image_files(folder: Path) -> dict[str, Path]:
         id → file.
 
     Raises:
-        DataError: `folder` is no folder, cannot be read or has no image; a link leads nowhere or back into a folder
-            that it lies in; a name is not valid Unicode; or two names are the same but for their Unicode form.
+        DataError: `folder` is no folder, cannot be read or has no image; a link leads nowhere, to itself or back into a
+            folder that it lies in; a name is not valid Unicode; or two names are the same but for their Unicode form.
     """
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise DataError(
             f"There is no folder {folder}",
             "Give the folder that holds your images: --root DIR (pal train: data.root=DIR)",
@@ -75,9 +76,15 @@ def _files(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[Path]:
     for entry in entries:
         if entry.name.startswith("."):
             continue
-        if entry.is_dir():
+        try:
+            is_dir, is_file = entry.is_dir(), entry.is_file()
+        except OSError as error:  # a link to itself, or into a folder that is closed
+            raise DataError(
+                f"The link {entry.path} cannot be followed: {error.strerror}", "Remove it, or mend what it leads to"
+            ) from error
+        if is_dir:
             yield from _files(Path(entry.path), (*above, here))
-        elif entry.is_file():
+        elif is_file:
             yield Path(entry.path)
         elif entry.is_symlink():
             raise DataError(f"The link {entry.path} leads nowhere", "Remove it, or put back what it leads to")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pal_plugin import io
 from pal_plugin.arrays import read_json
 from pal_plugin.errors import FeatureError
 from pal_plugin.io import replace_folder, write_json
@@ -135,29 +135,15 @@ class PartialFeatures:
 
 @contextlib.contextmanager
 def alone(target: Path) -> Iterator[None]:
-    """Hold the lock of a store-to-be: of two processes that make the same, one waits for the other.
-
-    The system releases it when a process dies.
+    """Hold the lock of a store-to-be, see `io.alone`.
 
     Raises:
         FeatureError: the folder of `target` cannot be written to.
     """
-    from filelock import FileLock, Timeout
-
-    path = target.with_name(f".{target.name}.lock")
-    lock = FileLock(path)
-    with _writing(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            print(f"Another process writes {target}; waiting for it", file=sys.stderr, flush=True)
-            lock.acquire()
-    try:
+    with contextlib.ExitStack() as held:
+        with _writing(target):  # but not what the caller does meanwhile
+            held.enter_context(io.alone(target, f"Another process writes {target}"))
         yield
-    finally:
-        path.unlink(missing_ok=True)  # while it is held: whoever waits sees that it is gone and makes a new one
-        lock.release()
 
 
 @contextlib.contextmanager

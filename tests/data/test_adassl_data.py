@@ -158,6 +158,10 @@ def test_a_manifest_knows_the_files_by_their_sizes(inat_root):
     [
         ("/3.jpg 1 0", "/3.jpg 1", "Line 14 of .*train.txt has 2 columns, and 3 are expected"),
         ("/3.jpg 1 0", "/3.jpg -1 0", "has '-1' where a number of 0 or more"),
+        ("/3.jpg 1 0", f"/3.jpg {2**63} 0", "has '9223372036854775808' where a number of 0 or more and at most 18"),
+        ("/3.jpg 1 0", f"/3.jpg 1 {'9' * 5000}", "where a number of 0 or more and at most 18"),
+        ("/3.jpg 1 0", "/3.jpg 1700000000 0", "The species in .*train.txt have the label 1700000000"),
+        ("/3.jpg 1 0", "/3.jpg 1 1700000000", "The superclasses in .*train.txt have the label 1700000000"),
         ("/3.jpg 1 0", "/33.jpg 1 0", "1 of 60 images are missing, .*1/33.jpg first"),
         ("/3.jpg 1 0", "/2.jpg 1 0", r"60 ids \(59 unique\)"),
     ],

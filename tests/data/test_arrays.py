@@ -66,6 +66,14 @@ def test_images_of_one_colour_keep_a_usable_deviation(tmp_path):
         ({"images": np.zeros((2, 4, 4, 4), np.uint8)}, r"shape \(2, 4, 4, 4\)"),
         ({"images": np.zeros(5, np.uint8)}, r"shape \(5,\)"),
         ({"images": np.zeros((0, 4, 4, 3), np.uint8)}, "has no images"),
+        ({"images": np.zeros((3, 0, 0, 3), np.uint8)}, r"shape \(3, 0, 0, 3\), which is not that of images"),
+        ({"images": pictures(2), "labels": np.zeros((2, 0), int)}, r"labels in .* is int64 of shape \(2, 0\)"),
+        ({"images": pictures(2), "labels": np.zeros(0, int)}, r"labels are int64 of shape \(0,\) for 2 images"),
+        ({"images": pictures(2), "labels": np.array([0, 2**64 - 1], np.uint64)}, "the label 18446744073709551615"),
+        (
+            {"images": pictures(3), "labels": np.array([0, 1, 1_700_000_000])},
+            r"labels in .*x\.npz have the label 1700000000.*3 samples.*np\.unique\(y, return_inverse=True\)",
+        ),
         ({"images": pictures(2), "labels": np.array([0, 1, 1])}, r"labels are int64 of shape \(3,\) for 2 images"),
         ({"images": pictures(2), "labels": np.array([0.0, 1.0])}, "float64"),
         ({"images": pictures(2), "labels": np.int64(1)}, r"int64 of shape \(\)"),
@@ -98,6 +106,25 @@ def test_a_flipped_bit_is_found(tmp_path):
     (tmp_path / "x.npz").write_bytes(content)
     with pytest.raises(DataError, match=r"The array images in .*x\.npz cannot be read"):
         load_dataset("arrays", "train", root=tmp_path / "x.npz")
+
+
+@pytest.mark.parametrize("name", ["x.bin", "x", "x.npz"])
+def test_an_array_under_another_ending_is_named(tmp_path, name):
+    with (tmp_path / name).open("wb") as file:
+        np.save(file, pictures(2))
+    with pytest.raises(DataError, match=rf"{name} is missing, truncated or no \.npz file"):
+        load_dataset("arrays", "train", root=tmp_path / name)
+
+
+def test_the_ending_of_an_array_may_be_in_capitals(tmp_path):
+    with (tmp_path / "X.NPY").open("wb") as file:
+        np.save(file, pictures(2))
+    assert len(load_dataset("arrays", "train", root=tmp_path / "X.NPY")) == 2
+
+
+def test_a_million_classes_are_believed(tmp_path):
+    np.savez(tmp_path / "x.npz", images=pictures(2), labels=np.array([0, 1_000_000]))
+    assert load_dataset("arrays", "train", root=tmp_path / "x.npz").num_classes == 1_000_001
 
 
 def test_other_files(tmp_path):

@@ -331,3 +331,12 @@ def test_policy_refuses(changes, message):
 def test_policy_needs_a_size():
     with pytest.raises(ConfigError, match="no crop_size"):
         Policy.from_config({"num_crops": 2})
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.int32, np.uint64])
+def test_rows_may_be_integers_of_any_kind(kind):
+    images = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 3), dtype=np.uint8)
+    policy, rows = policy_of(**STRONG), np.array([5, 0, 3])
+    draws = draw(policy, 1, 0, rows, 0)
+    shown = [apply(images, draws, policy, (0.5,) * 3, (0.25,) * 3, rows.astype(type)) for type in (np.int64, kind)]
+    assert torch.equal(*shown)

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 
 import numpy as np
 import pytest
 
 from pal_plugin.data import ImageDataset, load_dataset, load_digits
+from pal_plugin.data.dataset import _shares
+from pal_plugin.data.draws import SUBSET, uniforms
+from pal_plugin.data.lazy import row_numbers
 from pal_plugin.errors import ConfigError, DataError
 
 
@@ -56,6 +60,10 @@ def test_subset_out_of_range(n):
         {"images": np.zeros((3, 4, 4, 3), np.float32)},
         {"images": np.zeros((3, 4, 4), np.uint8)},
         {"images": np.zeros((2, 4, 4, 3), np.uint8)},
+        {"images": np.zeros((3, 0, 0, 3), np.uint8)},
+        {"images": [[[[0, 0, 0]]]] * 3},
+        {"labels": [0, 1, 2]},
+        {"coarse_labels": [0, 0, 0], "coarse_names": ("low",)},
         {"labels": np.zeros(3, np.int32)},
         {"labels": np.array([0, 1, 3])},
         {"labels": np.array([0, 1, -2])},
@@ -117,3 +125,65 @@ def test_unknown_names():
         load_dataset("cifar", "train")
     with pytest.raises(ConfigError, match="train, test"):
         load_dataset("digits", "val")
+
+
+def picked_class_by_class(labels: np.ndarray, n: int, seed: int) -> np.ndarray:
+    """Return the rows of a subset by their definition: of every class its first ones in the order that is drawn."""
+    order = np.argsort(uniforms(seed, 0, np.arange(len(labels)), SUBSET, 1)[:, 0], kind="stable")
+    classes, counts = np.unique(labels, return_counts=True)
+    shares = _shares(counts, n)
+    picks = [order[labels[order] == label][:share] for label, share in zip(classes, shares, strict=True)]
+    return np.sort(np.concatenate(picks))
+
+
+@pytest.mark.parametrize("n", [1, 13, 400, 999, 1000])
+@pytest.mark.parametrize("seed", [0, 7])
+def test_subset_picks_what_a_loop_over_the_classes_picks(n, seed):
+    labels = np.random.default_rng(seed).zipf(1.5, 1000) % 300 - 1
+    data = dataclasses.replace(toy([0] * 1000), labels=labels, class_names=tuple(map(str, range(300))))
+    rows = picked_class_by_class(labels, n, seed)
+    assert data.subset(n, seed).ids == tuple(data.ids[row] for row in rows)
+
+
+def test_subset_of_many_classes_is_quick():
+    """A loop over them takes a minute and more."""
+    labels = np.arange(400_000) % 5000
+    data = ImageDataset(
+        name="many",
+        split="train",
+        images=np.zeros((len(labels), 1, 1, 3), np.uint8),
+        labels=labels,
+        ids=tuple(map(str, range(len(labels)))),
+        class_names=tuple(map(str, range(5000))),
+        mean=(0.0, 0.0, 0.0),
+        std=(1.0, 1.0, 1.0),
+    )
+    begun = time.perf_counter()
+    assert (np.bincount(data.subset(50_000, 0).labels) == 10).all()
+    assert time.perf_counter() - begun < 10
+
+
+def test_rows_by_a_mask():
+    mask = np.array([False, True, False, True])
+    assert row_numbers(mask, 4).tolist() == [1, 3]
+    assert row_numbers(mask.tolist(), 4).tolist() == [1, 3]
+    data = toy([0, 1, 2, 0])
+    assert data.take(mask).ids == ("toy/1", "toy/3")
+    for wrong in (mask[:3], mask[:, None], np.ones(5, bool)):
+        with pytest.raises(IndexError, match="a mask of shape"):
+            data.take(wrong)
+
+
+@pytest.mark.parametrize("rows", [[0, 4], [-5], np.array([2**63], np.uint64), np.array([1.0]), ["1"], [2**70]])
+def test_rows_that_are_none(rows):
+    with pytest.raises(IndexError, match=r"rows (from|are given as)"):
+        row_numbers(rows, 4)
+
+
+@pytest.mark.parametrize(
+    "rows", [slice(None, None, -2), slice(-2, 9), [], [3, -4, 3], (0,), np.array([-1], np.int8), range(2, 4)]
+)
+def test_rows_are_those_of_an_array(rows):
+    found = row_numbers(rows, 4)
+    assert found.dtype == np.int64
+    assert found.tolist() == np.arange(4)[rows if isinstance(rows, slice) else np.array(rows, dtype=int)].tolist()

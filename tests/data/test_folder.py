@@ -117,6 +117,20 @@ def test_links(tmp_path):
     (root / "gone.png").symlink_to(root / "nowhere.png")
     with pytest.raises(DataError, match=r"The link .*gone\.png leads nowhere"):
         load(root)
+    (root / "gone.png").unlink()
+    (root / "self.png").symlink_to(root / "self.png")
+    with pytest.raises(DataError, match=r"The link .*self\.png cannot be followed: Too many levels"):
+        load(root)
+
+
+def test_classes_beside_one_called_train_are_said_to_be_left_out(tmp_path, capsys):
+    put(tmp_path, "bus/1.png", "car/1.png", "train/1.png", ".cache/1.png")
+    assert load(tmp_path).ids == ("1.png",)
+    said = capsys.readouterr().err
+    assert said.splitlines() == [f"{tmp_path}: the images are those of train; 2 folders beside are left out (bus, car)"]
+    put(tmp_path / "plain", "train/a/1.png", "val/a/1.png")
+    load(tmp_path / "plain")
+    assert not capsys.readouterr().err
 
 
 def test_unicode_names(tmp_path):

@@ -224,3 +224,14 @@ torch.save(apply(pool, draws, policy, (0.4, 0.5, 0.6), (0.1, 0.2, 0.3)), sys.arg
     policy = Policy.from_config({"crop_size": 32, "rrc": {"enabled": True}, "horizontal_flip": {"prob": 0.5}})
     expected = apply(pool, draw(policy, 0, 0, np.arange(len(pool)), 0), policy, MEAN, STD)
     assert torch.equal(torch.load(tmp_path / "out.pt", weights_only=True), expected)
+
+
+def test_images_are_float32_whatever_the_default_is(pool: np.ndarray) -> None:
+    policy = Policy(crop_size=8)
+    rows, boxes, draws = np.arange(4), np.tile([0, 0, 8, 8], (4, 1)), draw(policy, 0, 0, np.arange(4), 0)
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        images = augment(pool, rows, boxes, draws, size=8, mean=MEAN, std=STD)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert images.dtype == torch.float32

@@ -4,6 +4,7 @@ import io
 import pickle
 import subprocess
 import sys
+import time
 
 import h5py
 import numpy as np
@@ -13,6 +14,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from pal_plugin.data import LazyImages, load_dataset
+from pal_plugin.data.h5 import H5File
 from pal_plugin.data.loader import EvalDataset
 from pal_plugin.data.sources import available_splits
 from pal_plugin.errors import ConfigError, DataError, ImageError
@@ -180,3 +182,25 @@ def test_without_h5py_the_error_says_how_to_get_it(tmp_path):
     assert "ConfigError: Data in HDF5 files needs h5py" in done.stderr
     assert "pal-plugin[h5]" in done.stderr
     assert ConfigError.__name__ in done.stderr
+
+
+def test_rows_of_a_chunk_are_unpacked_once(tmp_path):
+    """Reading a chunk's other rows takes far less than unpacking it for every one of them."""
+    content = pictures(100, 128, 128, 3)
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file.create_dataset("images", data=content, chunks=content.shape, compression="gzip")
+    file = H5File(tmp_path / "x.h5")
+    begun = time.perf_counter()
+    file.read("images", 0)
+    first = time.perf_counter() - begun
+    begun = time.perf_counter()
+    rows = [file.read("images", row) for row in range(1, 40)]
+    others = time.perf_counter() - begun
+    np.testing.assert_array_equal(np.stack(rows), content[1:40])
+    assert others < 10 * first
+
+
+def test_a_file_is_looked_at_when_it_is_used(tmp_path):
+    file = H5File(tmp_path / "x.h5")
+    with pytest.raises(DataError, match=r"x\.h5 is missing"):
+        file.read("images", 0)

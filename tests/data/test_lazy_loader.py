@@ -19,7 +19,7 @@ from sklearn.datasets import load_sample_images
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as F
 
-from pal_plugin.data import FileImages, ImageDataset, Policy, apply, draw, eval_batches, eval_loader, pair_loader
+from pal_plugin.data import FileImages, ImageDataset, Policy, apply, draw, eval_loader, pair_loader
 from pal_plugin.data.pairs import DECODED_AT_ONCE
 from pal_plugin.errors import ConfigError
 from pal_plugin.graph import SimilarityGraph
@@ -188,7 +188,7 @@ def test_an_image_is_decoded_once_a_batch_and_few_at_a_time(photos: ImageDataset
         assert len(decoded) <= most
         assert max(map(len, images.asked)) <= DECODED_AT_ONCE
     images.asked.clear()
-    list(eval_batches(dataset, 30, 32))
+    list(eval_loader(dataset, 30, 32))
     assert [number for rows in images.asked for number in rows] == list(range(60))
     assert max(map(len, images.asked)) <= DECODED_AT_ONCE
 
@@ -224,24 +224,21 @@ def test_evaluation_is_torchvisions_resize_and_centre_crop(photos: ImageDataset)
     for path in photos.images.paths:  # type: ignore[union-attr]
         image = F.resize(Image.open(path).convert("RGB"), 40, InterpolationMode.BICUBIC)
         expected.append(F.normalize(F.to_tensor(F.center_crop(image, [40, 40])), MEAN, STD))
-    x = torch.cat(list(eval_batches(photos, 7, 40)))
+    x = torch.cat([images for images, _ in eval_loader(photos, 7, 40)])
     torch.testing.assert_close(x, torch.stack(expected), rtol=0, atol=1e-6)
     in_workers = list(eval_loader(photos, 25, 40, num_workers=2))
     assert torch.equal(torch.cat([images for images, _ in in_workers]), x)
     assert torch.equal(torch.cat([labels for _, labels in in_workers]), torch.arange(60) % 3)
-    assert torch.equal(torch.cat(list(eval_batches(photos, 25, 40, num_workers=1))), x)
 
 
 def test_evaluation_of_lazy_images_needs_a_size(photos: ImageDataset) -> None:
     with pytest.raises(ConfigError, match=r"photos/train may differ in size, and no crop_size was given"):
         eval_loader(photos, 10)
-    with pytest.raises(ConfigError, match="no crop_size was given"):
-        next(eval_batches(photos, 10))
 
 
 def test_no_crop_keeps_the_aspect_in_training_as_in_evaluation(photos: ImageDataset) -> None:
     plain = dataclasses.replace(FLIP, horizontal_flip=dataclasses.replace(FLIP.horizontal_flip, prob=0.0))
-    evaluated = torch.cat(list(eval_batches(photos, 60, 32)))
+    ((evaluated, _),) = eval_loader(photos, 60, 32)
     ((index, views, _),) = epoch_of(pair_loader(photos, [plain], batch_size=60, seed=0))
     assert torch.equal(views[0], evaluated[index])
     assert torch.equal(views[1], evaluated[index])

@@ -13,7 +13,6 @@ from pal_plugin.data import (
     PairDataset,
     Policy,
     Request,
-    eval_batches,
     eval_loader,
     load_digits,
     pair_loader,
@@ -181,7 +180,6 @@ def test_resume_is_the_tail_of_the_epoch(digits, workers):
 def test_resume_waits_for_its_epoch_and_may_be_at_the_end():
     sampler = EpochSampler(100, 10, seed=0)
     sampler.resume(2, 10)
-    assert sampler.epoch == 2
     assert list(sampler) == []
     sampler.resume(2, 9)
     sampler.set_epoch(1)
@@ -348,7 +346,7 @@ def test_unlabelled_samples_keep_minus_one(digits):
 
 
 def test_eval_is_in_order_and_normalised(digits):
-    x = torch.cat(list(eval_batches(digits, 100)))
+    x = torch.cat([images for images, _ in eval_loader(digits, 100)])
     assert x.shape == (1437, 3, 8, 8)
     assert abs(x.mean()) < 1e-4
     assert abs(x.std() - 1) < 1e-3
@@ -357,4 +355,12 @@ def test_eval_is_in_order_and_normalised(digits):
     pairs = list(eval_loader(digits, 100, num_workers=2))
     assert torch.equal(torch.cat([images for images, _ in pairs]), x)
     assert torch.equal(torch.cat([labels for _, labels in pairs]), torch.from_numpy(digits.labels))
-    assert next(eval_batches(digits, 10, crop_size=12)).shape == (10, 3, 12, 12)
+    assert next(iter(eval_loader(digits, 10, crop_size=12)))[0].shape == (10, 3, 12, 12)
+
+
+@pytest.mark.parametrize("size", [0, -1, 2.5, "16", None])
+def test_batch_sizes_that_are_none(digits, size):
+    for loader in (lambda: eval_loader(digits, size), lambda: pair_loader(digits, [PLAIN], batch_size=size, seed=0)):
+        with pytest.raises(ConfigError, match=r"The batch size is .*whole number of at least 1"):
+            loader()
+    assert len(eval_loader(digits, np.int64(100))) == 15

@@ -208,6 +208,16 @@ def test_cifar100s_layout_is_read_as_torchvision_reads_it(tiny_cifar100, monkeyp
     assert data.images[1, 3, 5].tolist() == rows[1].reshape(3, 32, 32)[:, 3, 5].tolist()
 
 
+def test_gzipped_files_of_cifar100_are_read(tiny_cifar100):
+    folder, _ = tiny_cifar100
+    before = read_python(folder, "train")
+    for path in list(folder.iterdir()):
+        (folder / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+    after = read_python(folder, "train")
+    assert (after.manifest, after.class_names) == (before.manifest, before.class_names)
+
+
 @pytest.mark.parametrize("thing", [os.system, np.array([None])])
 def test_a_pickle_that_calls_something_else_is_refused(tiny_cifar100, thing):
     folder, _ = tiny_cifar100

@@ -17,7 +17,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from pal_plugin import errors
-from pal_plugin.data import FileImages, ImageDataset, Policy, eval_batches, eval_loader, pair_loader
+from pal_plugin.data import FileImages, ImageDataset, Policy, eval_loader, pair_loader
 from pal_plugin.data.workers import carries_errors
 from pal_plugin.errors import DataError, PalError
 
@@ -41,9 +41,7 @@ def photos(tmp_path: Path) -> ImageDataset:
 def loader_of(kind: str, photos: ImageDataset, workers: int) -> Any:
     if kind == "pairs":
         return pair_loader(photos, [FLIP], batch_size=5, seed=0, num_workers=workers)
-    if kind == "evaluation":
-        return eval_loader(photos, 5, 16, num_workers=workers)
-    return eval_batches(photos, 5, 16, num_workers=workers)
+    return eval_loader(photos, 5, 16, num_workers=workers)
 
 
 def failure_of(loader: Any) -> tuple[Any, ...]:
@@ -55,7 +53,7 @@ def failure_of(loader: Any) -> tuple[Any, ...]:
     raise AssertionError("no error")
 
 
-@pytest.mark.parametrize("kind", ["pairs", "evaluation", "features"])
+@pytest.mark.parametrize("kind", ["pairs", "evaluation"])
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")
 def test_an_error_in_a_worker_arrives_as_it_was(photos: ImageDataset, kind: str) -> None:
     *alone, _ = failure_of(loader_of(kind, photos, 0))

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from pal_plugin.callbacks import GraphRefresh
-from pal_plugin.data import ImageDataset, eval_batches
+from pal_plugin.data import ImageDataset, eval_loader
 from pal_plugin.datamodule import PairData
 from pal_plugin.errors import ConfigError
 from pal_plugin.graph import SimilarityGraph
@@ -71,7 +71,7 @@ def test_the_neighbours_are_those_of_the_network_and_it_is_left_as_it_was(
     assert torch.equal(random, torch.get_rng_state())
 
     with torch.no_grad():
-        x = torch.cat(list(eval_batches(digits, 5, 8)))
+        x = torch.cat([images for images, _ in eval_loader(digits, 5, 8)])
         features = backbone.eval()(x).double()
     distance = torch.cdist(features, features).fill_diagonal_(torch.inf)
     assert data.graph is not None

@@ -13,16 +13,16 @@ from typing import Any
 PACKAGES = ("torch", "lightning", "numpy", "faiss-cpu", "scikit-learn", "solo-learn")
 
 
-def provenance() -> dict[str, Any]:
-    """Return the fields `hardware`, `versions`, `commit` and `command` of a result."""
-    return {"hardware": hardware(), "versions": versions(), "commit": commit(), "command": command()}
+def provenance(*, gpu: bool = True) -> dict[str, Any]:
+    """Return the fields `hardware`, `versions`, `commit` and `command` of a result; `gpu`: it uses one if there is."""
+    return {"hardware": hardware(gpu=gpu), "versions": versions(), "commit": commit(), "command": command()}
 
 
-def hardware() -> str:
+def hardware(*, gpu: bool = True) -> str:
     """Return the GPU, or the processor with the cores that this process may use and the threads that it does."""
     import torch  # heavy
 
-    if torch.cuda.is_available():
+    if gpu and torch.cuda.is_available():
         return str(torch.cuda.get_device_name())
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return f"{_processor()}, {cores} cores, threads: {torch.get_num_threads()}"

@@ -8,9 +8,9 @@ from typing import Any
 
 
 def spread(numbers: list[float]) -> dict[str, float | int]:
-    """Return mean, sample standard deviation (0 for one number) and count."""
-    deviation = stdev(numbers) if len(numbers) > 1 else 0.0
-    return {"mean": round(mean(numbers), 2), "std": round(deviation, 2), "seeds": len(numbers)}
+    """Return mean, sample standard deviation (none of one number) and count."""
+    deviation = {"std": round(stdev(numbers), 2)} if len(numbers) > 1 else {}
+    return {"mean": round(mean(numbers), 2), **deviation, "seeds": len(numbers)}
 
 
 def said_by(runs: Iterable[dict[str, Any]], key: str) -> str:

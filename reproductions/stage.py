@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from typing import TypeVar
 
 from pal_plugin.cli import guarded
-from pal_plugin.errors import DataError, DeviceError
+from pal_plugin.errors import ConfigError, DataError, DeviceError
 from reproductions import not_run
 from reproductions.provenance import command
 
+Named = TypeVar("Named")
 OPTIONS: dict[str, type] = {
     "profile": str,
     "method": str,
@@ -53,6 +55,18 @@ def run(stage: Callable[..., None], *options: str, trains: bool = False) -> None
         return 0
 
     raise SystemExit(guarded(work))
+
+
+def named(parse: Callable[[str], Named], name: str, example: str) -> Named:
+    """Return what `parse` makes of a name that params.yaml gave.
+
+    Raises:
+        ConfigError: there is nothing of that name.
+    """
+    try:
+        return parse(name)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"Nothing is called {name!r} here: {error}", f"Name it as, for example, {example}") from error
 
 
 def _need_gpu() -> None:

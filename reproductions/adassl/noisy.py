@@ -22,7 +22,7 @@ from reproductions.curves import last_logged
 from reproductions.evaluation import evaluated
 from reproductions.layout import scratch
 from reproductions.pretraining import pretrain
-from reproductions.stage import run
+from reproductions.stage import named, run
 
 AUGMENTATION = "flip_only"  # so that what the pair is told is the pairs', and the cheapest
 EXTRA_VIEW = "method_kwargs.additional_view=false"  # under flips alone it would double the cost and hide a flip
@@ -45,7 +45,7 @@ SHORT = [
 
 def main(profile: str, cell: str, seed: int) -> None:
     """Pretrain one cell with one seed, and evaluate it."""
-    setting = Cell.parse(cell)
+    setting = named(Cell.parse, cell, "v-0.5, ARM-PAIRS")
     cfg = config(profile, setting, seed)
     name, folder = f"noisy-{setting.name}-{seed}", run_folder(profile, setting, seed)
     images = dataset_from_config(cfg.data, "train")

@@ -37,7 +37,11 @@ class Cell(NamedTuple):
         arm, pairs = name.split("-")
         if arm not in ARMS:
             raise ValueError(f"no arm {arm!r}")
-        return cls(arm, pairs if pairs in PRIORS else float(pairs))
+        if pairs in PRIORS:
+            return cls(arm, pairs)
+        if float(pairs) not in NOISES:
+            raise ValueError(f"no noise {pairs}, only {', '.join(f'{noise:g}' for noise in NOISES)}")
+        return cls(arm, float(pairs))
 
     @property
     def name(self) -> str:

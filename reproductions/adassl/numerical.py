@@ -56,7 +56,7 @@ def main(profile: str, cell: str, seed: int) -> None:
         "monitor": monitor(world, encoder, learnt, seed),
         "train_s": round(trained, 1),
         "wall_s": round(time.monotonic() - begun, 1),
-        **provenance(),
+        **provenance(gpu=False),
     }
     write_json(result(profile, setting, seed), content)
 

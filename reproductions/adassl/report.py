@@ -9,8 +9,8 @@ from typing import Any
 from reproductions.adassl.moving_mnist.cells import Cell as MovingCell
 from reproductions.adassl.moving_mnist.cells import folder
 from reproductions.adassl.moving_mnist.figure import draw as draw_moving
+from reproductions.adassl.moving_mnist.runs import by_seed as moving_by_seed
 from reproductions.adassl.moving_mnist.runs import read as read_moving
-from reproductions.adassl.moving_mnist.runs import values as moving_values
 from reproductions.adassl.moving_mnist.table import load_claims as load_moving_claims
 from reproductions.adassl.names import PAPER
 from reproductions.adassl.noisy_cells import Cell as NoisyCell
@@ -87,10 +87,11 @@ def _moving(profiles: Sequence[str]) -> list[Finding]:
         claim = _known(reading, base.name, other.name)
         ours = {}
         for profile, of_profile in cells.items():
-            theirs, mine = (moving_values(of_profile.get(cell, []), reading) for cell in (base, other))
-            ahead = [(a - b) * (-1 if low else 1) for a, b in zip(mine, theirs, strict=False)]
+            theirs, mine = (moving_by_seed(of_profile.get(cell, []), reading) for cell in (base, other))
+            ahead = [(mine[seed] - theirs[seed]) * (-1 if low else 1) for seed in mine if seed in theirs]
             if ahead:
-                ours[profile] = Reading(f"{shown_spread(theirs)} → {shown_spread(mine)}", *judge(ahead, "of it"))
+                scores = [shown_spread(list(found.values())) for found in (theirs, mine)]
+                ours[profile] = Reading(f"{scores[0]} → {scores[1]}", *judge(ahead, "of it"))
         told = [claim["cells"][name][reading] for name in (base.name, other.name)]
         found.append(Finding(f"Moving-MNIST: {text}", claim["provenance"], f"{told[0]} → {told[1]}", ours))
     return found
@@ -109,7 +110,7 @@ def figures(profile: str) -> list[Figure]:
     if numerical:
         alt = "R² of content and style against temperature, in and out of distribution"
         found.append(Figure("numerical", alt, partial(draw_numerical, profile=profile, cells=numerical)))
-        alt = "R² of content of every method at every temperature, with and without a clamp"
+        alt = "R² of content and of style of every method at every temperature, with and without a clamp"
         found.append(Figure("confound", alt, partial(draw_confound, profile=profile, cells=numerical)))
     noisy = read_noisy(results(profile, PAPER) / "noisy")
     if noisy:

@@ -11,6 +11,10 @@ def graph_name(prior: str, k: int) -> str:
 
 
 def parsed(graph: str) -> tuple[str, int]:
-    """Return prior and k of a graph's name."""
+    """Return prior and k of a graph's name.
+
+    Raises:
+        ValueError: it is not a name of a graph.
+    """
     prior, _, k = graph.rpartition("-k")
     return prior, int(k)

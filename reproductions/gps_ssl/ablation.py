@@ -14,12 +14,12 @@ from reproductions.gps_ssl.names import GPS, LABELS, PAPER, ablation_result
 from reproductions.gps_ssl.settings import config, dataset
 from reproductions.layout import artifacts, scratch
 from reproductions.pretraining import pretrain
-from reproductions.stage import run
+from reproductions.stage import named, run
 
 
 def main(profile: str, graph: str, seed: int) -> None:
     """Build the graph called PRIOR-kK, pretrain on it, and evaluate."""
-    prior, k = parsed(graph)
+    prior, k = named(parsed, graph, "lite0-k16, PRIOR-kK")
     images = dataset(profile, "train")
     if prior == LABELS:
         neighbours = label_graph(images.labels, k, manifest=images.manifest)

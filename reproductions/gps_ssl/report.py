@@ -70,7 +70,9 @@ def figures(profile: str) -> list[Figure]:
     graphs = other_graphs(results(profile, PAPER), runs)
     accuracy = partial(draw, profile=profile, groups=groups, graphs=graphs)
     folder = ROOT / "results" / profile
-    found = [Figure("accuracy", "k-NN and linear accuracy without the graph and with it, a dot a seed", accuracy)]
+    alt = "k-NN and linear accuracy without the graph and with it, a dot a seed"
+    alt += "; accuracy against the purity of other priors' graphs, and against their k" if graphs else ""
+    found = [Figure("accuracy", alt, accuracy)]
     curves = read_curves(folder / f"{PAPER}_curves.csv")
     if curves:  # the runs of the profile debug are too short to log a loss
         alt = "the loss of each run against its steps"

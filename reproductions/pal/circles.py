@@ -71,7 +71,7 @@ def main(profile: str, experiment: str) -> None:
         "x": np.round(TRIAL[experiment][1], 4).tolist(),
         "protocols": {name: {curve: spread(found) for curve, found in of.items()} for name, of in runs.items()},
         "wall_s": round(time.monotonic() - begun, 1),
-        **provenance(),
+        **provenance(gpu=False),
     }
     write_json(result(profile, experiment), content)
 

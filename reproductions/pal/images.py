@@ -17,14 +17,14 @@ from reproductions.layout import scratch
 from reproductions.pal.images_cells import AUGMENTATION, EPOCHS, SHARE, Cell, result, run_folder
 from reproductions.pal.names import PAPER
 from reproductions.pretraining import pretrain
-from reproductions.stage import run
+from reproductions.stage import named, run
 
 OF_THE_GRAPH = ("known_images", "oracle_edges")
 
 
 def main(profile: str, cell: str, seed: int) -> None:
     """Pretrain one cell with one seed, and evaluate it."""
-    setting = Cell.parse(cell)
+    setting = named(Cell.parse, cell, "simclr-0.01-0.9-0, METHOD-RELATIONS-ALPHA-NOISE")
     cfg = config(profile, setting, seed)
     folder = run_folder(profile, setting, seed)
     pretrain(cfg, scratch(profile, PAPER) / f"{setting.name}-{seed}", folder)

@@ -37,7 +37,11 @@ class Cell(NamedTuple):
 
     @classmethod
     def parse(cls, name: str) -> Cell:
-        """Return the cell called `name`."""
+        """Return the cell called `name`.
+
+        Raises:
+            ValueError: it is not a name of a cell.
+        """
         method, *numbers = name.split("-")
         relations, alpha, noise = map(float, numbers)
         return cls(method, relations, alpha, noise)

@@ -27,7 +27,7 @@ LABELS = {
 def draw(path: Path, profile: str, cells: Cells) -> None:
     """Draw a row of panels a reading: what each of relations, α and noise does while the other two stay.
 
-    A line a method through the means, a mark a seed, the untrained network dotted. The panel of relations begins with
+    A line a method through the means, a mark a seed, its untrained network dotted. The panel of relations begins with
     the plain method. What was not varied has no panel.
 
     Args:
@@ -35,22 +35,40 @@ def draw(path: Path, profile: str, cells: Cells) -> None:
         profile: named in the title.
         cells: the runs of each cell.
     """
-    shown = {key: found for key in LABELS if (found := _lines(key, cells))}
-    shown = shown or {"relations": {cell.method: [cell] for cell in cells}}  # nothing was varied
+    shown = _shown(cells)
     data = next(iter(cells.values()))[0]["data"]
     size = (3.2 * len(shown) + 0.6, 5.4)
     with drawing(path, f"PAL on {data}, profile {profile}: a mark a seed", size) as figure:
         axes = figure.subplots(2, len(shown), sharey="row", squeeze=False)
         for row, (reading, title) in zip(axes, READINGS.items(), strict=True):
-            untrained = {run["seed"]: run["untrained"][reading]["top1"] for runs in cells.values() for run in runs}
-            level = sum(untrained.values()) / len(untrained)
+            begun = untrained(cells, reading)
             for axis, (key, lines) in zip(row, shown.items(), strict=True):
-                axis.axhline(level, color="#9aa0a6", linestyle=":", label="untrained")
                 for method, of_method in lines.items():
+                    level = sum(begun[method]) / len(begun[method])
+                    axis.axhline(level, color=STYLES[method][0], linestyle=":", label=f"{method}, untrained")
                     _line(axis, [(float(getattr(cell, key)), cells[cell]) for cell in of_method], reading, method)
                 _axis(axis, key)
             row[0].set_ylabel(f"{title}, top-1 in percent", fontsize=9)
         legend_below(figure, axes[0], columns=4)
+
+
+def varied(cells: Cells) -> list[str]:
+    """Return what the panels are of, in words."""
+    return [LABELS[key].partition(",")[0] for key in _shown(cells)]
+
+
+def untrained(cells: Cells, reading: str) -> dict[str, list[float]]:
+    """Return by method the network's accuracies before training, one a seed: each method draws weights of its own."""
+    found: dict[str, dict[int, float]] = {}
+    for cell, runs in cells.items():
+        found.setdefault(cell.method, {}).update({run["seed"]: run["untrained"][reading]["top1"] for run in runs})
+    return {method: list(by_seed.values()) for method, by_seed in found.items()}
+
+
+def _shown(cells: Cells) -> dict[str, dict[str, list[Cell]]]:
+    """Return the panels: by what is varied, the cells of each method."""
+    shown = {key: found for key in LABELS if (found := _lines(key, cells))}
+    return shown or {"relations": {cell.method: [cell] for cell in cells}}  # nothing was varied
 
 
 def _lines(key: str, cells: Cells) -> dict[str, list[Cell]]:

@@ -8,7 +8,7 @@ from typing import Any
 from pal_plugin.io import atomic_path, write_json
 from reproductions.layout import ROOT, results
 from reproductions.pal.images_cells import AUGMENTATION, Cell
-from reproductions.pal.images_figure import draw
+from reproductions.pal.images_figure import draw, untrained
 from reproductions.pal.names import PAPER
 from reproductions.reading import Run, read_runs, top1
 from reproductions.spread import said_by, shown_spread, spread
@@ -101,10 +101,13 @@ def _row(cells: dict[Cell, list[Run]], cell: Cell) -> str:
 
 
 def _untrained(cells: dict[Cell, list[Run]]) -> list[str]:
-    """Return the row of the network before training, over the seeds; all methods begin with the same backbones."""
-    by_seed = {run["seed"]: run["untrained"] for runs in cells.values() for run in runs}
-    scores = [shown_spread([read[reading]["top1"] for read in by_seed.values()]) for reading in READINGS]
-    return [f"| untrained network |  |  |  |  | {scores[0]} |  | {scores[1]} |  | {len(by_seed)} |"]
+    """Return the row of each method's network before training, over the seeds."""
+    knn, linear = (untrained(cells, reading) for reading in READINGS)
+    return [
+        f"| untrained network of {method} |  |  |  |  | {shown_spread(scores)} |  | {shown_spread(linear[method])} |  "
+        f"| {len(scores)} |"
+        for method, scores in knn.items()
+    ]
 
 
 if __name__ == "__main__":

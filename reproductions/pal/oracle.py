@@ -22,7 +22,7 @@ from reproductions.pal.images_cells import AUGMENTATION, EPOCHS, SHARE
 from reproductions.pal.names import PAPER
 from reproductions.pal.oracle_cells import GRID, POLICY, SPACE, OracleCell, result, run_folder
 from reproductions.provenance import provenance
-from reproductions.stage import run
+from reproductions.stage import named, run
 
 METHOD = "pal_simclr"
 
@@ -30,7 +30,7 @@ METHOD = "pal_simclr"
 def main(profile: str, cell: str, seed: int) -> None:
     """Ask and train one cell with one seed."""
     begun = time.monotonic()
-    setting = OracleCell.parse(cell)
+    setting = named(OracleCell.parse, cell, "active-0, STRATEGY-NOISE")
     work = scratch(profile, PAPER) / f"oracle-{setting.name}-{seed}"
     settings = settings_of(profile, setting, seed, work)
     points = rounds(settings)

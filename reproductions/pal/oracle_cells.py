@@ -47,8 +47,14 @@ class OracleCell(NamedTuple):
 
     @classmethod
     def parse(cls, name: str) -> OracleCell:
-        """Return the cell called `name`."""
+        """Return the cell called `name`.
+
+        Raises:
+            ValueError: it is not a name of a cell.
+        """
         strategy, _, noise = name.partition("-")
+        if strategy not in STRATEGIES:
+            raise ValueError(f"no strategy {strategy!r}")
         return cls(strategy, float(noise))
 
     @property

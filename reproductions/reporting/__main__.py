@@ -7,13 +7,14 @@ import shutil
 from pathlib import Path
 
 from pal_plugin.cli import guarded
+from pal_plugin.errors import ConfigError
 from pal_plugin.io import atomic_path
 from reproductions.adassl.report import REPORT as ADASSL
 from reproductions.gps_ssl.report import REPORT as GPS_SSL
 from reproductions.layout import ROOT
 from reproductions.pal.report import REPORT as PAL
 from reproductions.reporting.finding import Figure
-from reproductions.reporting.markdown import profiles, report
+from reproductions.reporting.markdown import HEAD, profiles, report
 from reproductions.reporting.page import page
 from reproductions.zero_shot_al.report import REPORT as ZERO_SHOT_AL
 
@@ -28,8 +29,12 @@ def write(folder: Path) -> Path:
     or nothing: a report that is there stays whole, whenever this one ends.
 
     Args:
-        folder: where to; pictures that the report no longer has are removed from its folder of figures.
+        folder: where to; pictures of an earlier report that this one no longer has are removed.
+
+    Raises:
+        ConfigError: the folder's README.md is no report.
     """
+    _refuse_foreign(folder / "README.md")
     figures: dict[Path, Figure] = {}
     pictures: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for paper in PAPERS:
@@ -45,10 +50,17 @@ def write(folder: Path) -> Path:
     for name, content in {"README.md": text, "index.html": page(text, folder)}.items():
         with atomic_path(folder / name) as temporary:
             temporary.write_text(content, encoding="utf-8")
-    for old in (folder / FIGURES).glob("*"):
-        if old not in figures:
-            old.unlink()
+    for paper in PAPERS:
+        for old in (folder / FIGURES).glob(f"{paper.name}_*_*"):
+            if old not in figures:
+                old.unlink()
     return folder / "index.html"
+
+
+def _refuse_foreign(readme: Path) -> None:
+    """Raise where the report would take the place of another README, of a whole repository perhaps."""
+    if readme.is_file() and not readme.read_bytes().startswith(HEAD.splitlines()[0].encode()):
+        raise ConfigError(f"{readme} is not a report's, which would take its place", "Choose another folder: --out")
 
 
 def _write(figure: Figure, path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import mean
 
 HOLDS, FAILS, MIXED, ONE = "holds", "does not hold", "undecided", "one seed"
+AGREES, DIFFERS = "agrees with theirs", "differs from theirs"
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,8 @@ class Reading:
 
     Attributes:
         shown: our numbers.
-        outcome: `HOLDS`, `FAILS`, `MIXED`, or `ONE` where a single seed bears no claim.
+        outcome: `HOLDS`, `FAILS`, `MIXED`, or `ONE` where a single seed bears no claim; `AGREES` or `DIFFERS` where
+            the authors' own numbers were computed again.
         sentence: what they say on the claim.
     """
 

@@ -10,7 +10,7 @@ from reproductions.layout import ROOT
 from reproductions.markdown import heading, row
 from reproductions.not_run import reasons
 from reproductions.reporting.cost import Cost, cost
-from reproductions.reporting.finding import FAILS, HOLDS, MIXED, ONE, Finding, Paper
+from reproductions.reporting.finding import AGREES, DIFFERS, FAILS, HOLDS, MIXED, ONE, Finding, Paper
 
 PROFILES = {
     "debug": "toy data, which shows that everything runs and nothing else",
@@ -20,13 +20,14 @@ PROFILES = {
 }
 ALWAYS = ("smoke", "cpu", "paper")
 NOT_RUN = "not run"
-OUTCOMES = (HOLDS, FAILS, MIXED, ONE)
+OUTCOMES = (HOLDS, AGREES, FAILS, DIFFERS, MIXED, ONE)
 HEAD = """\
 # What was reproduced, and how well
 
 Four papers, each claim beside what came out here. Every number is read from the files below `reproductions/results`
 that a command wrote, with its seed, hardware and commit; `pal report` writes this page anew. A claim *holds* where it
-holds in every seed, of two or more; one seed bears no claim. Where the paper's number was not to be had, that is said.
+holds in every seed, of two or more; one seed bears no claim. It *agrees with theirs* where the authors' own numbers,
+computed again, come out within a band. Where the paper's number was not to be had, that is said.
 """
 
 

@@ -19,18 +19,19 @@ from pal_plugin.selection import Selection, class_counts, kl_to_uniform, make_se
 from pal_plugin.sheet import write_picks_sheet
 from reproductions.layout import scratch
 from reproductions.provenance import provenance
-from reproductions.stage import run
+from reproductions.stage import named, run
 from reproductions.zero_shot_al.names import (
     ARMS,
     CORESET,
     NONE,
     PAPER,
+    RANDOM,
     Cell,
     feature_folder,
     picks_folder,
     result,
 )
-from reproductions.zero_shot_al.settings import SIZES, Sizes, images
+from reproductions.zero_shot_al.settings import Sizes, images, sizes_of
 
 
 class Order:
@@ -44,7 +45,7 @@ class Order:
 
     def __init__(self, profile: str, cell: Cell, seed: int) -> None:
         self.profile, self.cell, self.seed = profile, cell, seed
-        self.sizes: Sizes = SIZES[profile]
+        self.sizes: Sizes = sizes_of(profile)
         self.pool, self.test = images(profile)
         self.scratch: Path = scratch(profile, PAPER) / f"{cell.name}-{seed}"
 
@@ -87,7 +88,7 @@ class Order:
 
 def main(profile: str, features: str, arm: str, seed: int) -> None:
     """Order the pool one way with one seed, and train on each prefix."""
-    cell = Cell.parse(f"{features}.{arm}")
+    cell = named(Cell.parse, f"{features}.{arm}", f"{NONE}.{RANDOM} or lite0.kcenter, FEATURES.ARM")
     order = Order(profile, cell, seed)
     seconds = dict.fromkeys(order.sizes.budgets, 0.0)
     for budget in seconds:  # each from nothing, as for that budget alone; but rounds that are over are not done again

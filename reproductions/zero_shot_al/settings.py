@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from pal_plugin.data import ImageDataset
+from pal_plugin.errors import ConfigError
 from pal_plugin.evaluation.supervised import PROTOCOLS, Protocol
 from pal_plugin.evaluation.supervised.batches import steps_of_epoch
 from reproductions.gps_ssl.settings import dataset
@@ -46,3 +47,14 @@ SIZES = {
 def images(profile: str) -> tuple[ImageDataset, ImageDataset]:
     """Return the pool, which is the profile's training images, and the test images."""
     return dataset(profile, "train"), dataset(profile, "test")
+
+
+def sizes_of(profile: str) -> Sizes:
+    """Return how much is labelled and trained in a profile.
+
+    Raises:
+        ConfigError: there is no such profile.
+    """
+    if profile not in SIZES:
+        raise ConfigError(f"There is no profile {profile!r} of this paper", f"Pass --profile {' | '.join(SIZES)}")
+    return SIZES[profile]

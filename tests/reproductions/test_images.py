@@ -62,10 +62,15 @@ def test_summary_and_table(tmp_path: Path) -> None:
         "mean": 32.5, "std": 0.71, "seeds": 2, "least_gap_to_alpha_0": 6.5,
     }  # fmt: skip
     assert "least_gap_to_alpha_0" not in summarise(cells)["simclr-0.01-0-0"]["knn"]
+    vicreg = result(Cell("vicreg", 0.0, 0.0, 0.0), 0, 27.0, 35.0)
+    vicreg["untrained"] = {"knn": {"top1": 12.0}, "linear": {"top1": 13.0}}
+    text = table("smoke", cells | {Cell("vicreg", 0.0, 0.0, 0.0): [vicreg]})
+    assert "| untrained network of vicreg |  |  |  |  | 12.00 |  | 13.00 |  | 1 |" in text
+    assert "| untrained network of simclr |  |  |  |  | 30.50 ± 0.71 |  | 29.00 ± 0.00 |  | 2 |" in text
     rows = table("smoke", cells).splitlines()[-5:]
     assert rows[0] == "| simclr | none: plain simclr |  |  |  | 24.00 |  | 30.00 |  | 1 |"
     assert rows[2] == ("| pal_simclr | 1 % (410) | 0.9 | 0 % | 250 | 32.50 ± 0.71 | +6.50 | 34.75 ± 1.06 | +3.00 | 2 |")
-    assert rows[4] == "| untrained network |  |  |  |  | 30.50 ± 0.71 |  | 29.00 ± 0.00 |  | 2 |"
+    assert rows[4] == "| untrained network of simclr |  |  |  |  | 30.50 ± 0.71 |  | 29.00 ± 0.00 |  | 2 |"
 
 
 def test_the_figure_has_a_panel_for_what_was_varied(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def test_names_go_both_ways() -> None:
         assert Cell.parse(cell.name) == cell
     assert Cell("vanilla", 0.25).name == "vanilla-0.25"
     assert Cell.parse("s-hog") == Cell("s", "hog")
-    for wrong in ("simclr-0.25", "v-lite0", "v"):
+    for wrong in ("simclr-0.25", "v-lite0", "v", "v-0.1"):
         with pytest.raises(ValueError):
             Cell.parse(wrong)
 

@@ -91,3 +91,20 @@ def test_the_report_says_what_is_missing_of_a_paper_that_ran_in_part(
     text = write(Path("report")).with_name("README.md").read_text()
     assert f"; 2 stages not run: {REASON} |" in next(line for line in text.splitlines() if line.startswith("| [PAL]"))
     assert f"| paper | 5; 2 stages not run: {REASON} |" in text
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "pal.images --profile smoke --cell simclr-0.01-0 --seed 0",
+        "pal.oracle --profile smoke --cell foo-0 --seed 0",
+        "adassl.noisy --profile smoke --cell v-0.1 --seed 0",
+        "gps_ssl.ablation --profile smoke --graph lite0 --seed 0",
+        "zero_shot_al.order --profile smoke --features none --arm kcenter --seed 0",
+    ],
+)
+def test_a_name_in_the_parameters_that_nothing_has(command: str) -> None:
+    done = subprocess.run([sys.executable, "-m", *f"reproductions.{command}".split()], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "Nothing is called" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -12,6 +12,7 @@ from PIL import Image
 from reproductions.pal.oracle_cells import OracleCell, grid
 from reproductions.pal.oracle_figure import draw
 from reproductions.pal.oracle_table import column, control, read, summarise, table
+from reproductions.pal.report import _asked
 
 RANDOM, MERGING, MISTAKEN = OracleCell("random", 0.0), OracleCell("merging", 0.0), OracleCell("merging", 0.1)
 
@@ -51,6 +52,9 @@ def folder(tmp_path: Path) -> Path:
 def test_names_go_both_ways() -> None:
     assert all(OracleCell.parse(cell.name) == cell for cell in grid())
     assert MISTAKEN.name == "merging-0.1"
+    for wrong in ("merging", "foo-0.1", "random-x"):
+        with pytest.raises(ValueError, match=r"strategy|convert"):
+            OracleCell.parse(wrong)
 
 
 def test_pairs_are_asked_for_as_many_answers_as_a_person_would_give() -> None:
@@ -79,6 +83,18 @@ def test_the_control_is_the_plain_method_where_it_was_run(tmp_path: Path) -> Non
         last = control(tmp_path)
         assert last[1] == [accuracy]
     assert last[0] == "plain simclr"
+
+
+def test_a_strategy_is_compared_at_no_more_clicks_than_random_pairs_cost(folder: Path) -> None:
+    cells = read(folder)
+    assert _asked(cells, "merging") is None  # 32 clicks of one seed, 30 of random's
+    (folder / "random-0-0.json").write_text(
+        json.dumps(result(0, point(30, 30, 3, 1.0, 24.0), point(53, 53, 5, 1.0, 26.0)))
+    )
+    reading = _asked(read(folder), "merging")
+    assert reading is not None
+    assert reading.shown == "k-NN 26.00 (53 clicks) → 29.50 ± 0.71 (31 clicks)"  # 54 clicks of one seed are too many
+    assert reading.sentence.startswith("Ahead by 4.00 points of k-NN in the one seed")
 
 
 def test_figure(folder: Path, tmp_path: Path) -> None:

@@ -19,7 +19,10 @@ from reproductions.pal.images_table import main as images_table
 from reproductions.pal.oracle_table import main as oracle_table
 from reproductions.reading import ResultError
 from reproductions.reporting.__main__ import write
+from reproductions.reporting.markdown import HEAD
 from reproductions.zero_shot_al.table import main as zero_shot_table
+
+BEFORE = f"{HEAD.splitlines()[0]}\n\nThe report of before.\n"
 
 RESULTS = Path(__file__).parents[2] / "reproductions" / "results"
 # a result file of each kind, and the stage that reads it
@@ -122,7 +125,7 @@ def test_no_report_of_damaged_results(
     monkeypatch.chdir(whole)
     report = Path("report")
     report.mkdir(exist_ok=True)
-    (report / "README.md").write_text("the report of before")
+    (report / "README.md").write_text(BEFORE)
     file = Path("reproductions/results/smoke/zero_shot_al/runs/none.random-0.json")
     before = file.read_bytes()
     damage(file)
@@ -133,4 +136,4 @@ def test_no_report_of_damaged_results(
         shutil.rmtree(file) if file.is_dir() else file.unlink()
         file.write_bytes(before)
     assert [path.name for path in report.iterdir()] == ["README.md"]
-    assert (report / "README.md").read_text() == "the report of before"
+    assert (report / "README.md").read_text() == BEFORE

@@ -17,11 +17,14 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from pal_plugin.cli import guarded, main
+from reproductions.adassl.report import findings as adassl_findings
 from reproductions.reporting.__main__ import main as run_report
 from reproductions.reporting.__main__ import write
 from reproductions.reporting.finding import FAILS, HOLDS, MIXED, ONE, judge, overall
+from reproductions.reporting.markdown import HEAD
 
 ROOT = Path(__file__).parents[2]
+BEFORE = f"{HEAD.splitlines()[0]}\n\nThe report of before.\n"
 WIDTHS = (360, 1280)
 
 
@@ -195,6 +198,37 @@ def test_a_file_in_the_place_of_the_report_is_named(
     assert (tmp_path / "file").read_text() == "mine"
 
 
+def test_what_is_not_of_a_report_stays(
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(copy)
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / "fig1.pdf").write_text("mine")
+    (tmp_path / "figures" / "raw").mkdir()
+    stale = tmp_path / "figures" / "pal_debug_images.svg"
+    stale.write_text("of an earlier report")
+    write(tmp_path)
+    write(tmp_path)
+    assert (tmp_path / "figures" / "fig1.pdf").read_text() == "mine"
+    assert (tmp_path / "figures" / "raw").is_dir()
+    assert not stale.exists()
+    (tmp_path / "README.md").write_text("# My repository\n")
+    monkeypatch.setattr(sys, "argv", ["report", "--out", str(tmp_path)])
+    assert guarded(run_report) == 2
+    assert "README.md is not a report's" in capsys.readouterr().err
+    assert (tmp_path / "README.md").read_text() == "# My repository\n"
+
+
+@pytest.mark.parametrize("missing", [[], ["v-A-0", "byol-A-1"]], ids=["all", "no seed of both"])
+def test_runs_are_paired_by_their_seed(missing: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(ROOT / "reproductions" / "results", tmp_path / "reproductions" / "results")
+    monkeypatch.chdir(tmp_path)
+    for name in missing:
+        Path(f"reproductions/results/cpu/adassl/moving_mnist/{name}.json").unlink()
+    found = [finding for finding in adassl_findings(["cpu"]) if finding.claim.startswith("Moving-MNIST")]
+    assert [bool(finding.ours) for finding in found] == [not missing] * 2
+
+
 @pytest.mark.slow
 def test_a_report_that_is_killed_leaves_whole_files(copy: Path, tmp_path: Path, pytestconfig: pytest.Config) -> None:
     """`--kills` times: what is there is the report of before, or what the same command would have made of it."""
@@ -207,7 +241,7 @@ def test_a_report_that_is_killed_leaves_whole_files(copy: Path, tmp_path: Path, 
     moments = random.Random(pytestconfig.getoption("--kill-seed"))
     for _ in range(pytestconfig.getoption("--kills")):
         shutil.rmtree(tmp_path / "there" / "figures")
-        (tmp_path / "there" / "README.md").write_text("the report of before")
+        (tmp_path / "there" / "README.md").write_text(BEFORE)
         process = subprocess.Popen(command, cwd=copy, env=environment, stdout=subprocess.DEVNULL)
         time.sleep(took * moments.random())
         process.kill()
@@ -215,7 +249,7 @@ def test_a_report_that_is_killed_leaves_whole_files(copy: Path, tmp_path: Path, 
         left = {path.relative_to(tmp_path): path for path in (tmp_path / "there").rglob("*.*")}
         assert sum(path.suffix == ".tmp" for path in left) <= 1
         for path, file in left.items():
-            before = path.name == "README.md" and file.read_text() == "the report of before"
+            before = path.name == "README.md" and file.read_text() == BEFORE
             assert path.suffix == ".tmp" or before or file.read_bytes() == whole[path], path
         subprocess.run(command, cwd=copy, env=environment, check=True, capture_output=True)
         assert {path: (tmp_path / path).read_bytes() for path in whole} == whole

@@ -50,6 +50,11 @@ def values(runs: list[Run], reading: str) -> list[float]:
     return [value for value in found if value is not None]
 
 
+def by_seed(runs: list[Run], reading: str) -> dict[int, float]:
+    """Return a reading of each run that has it, by seed."""
+    return {run["seed"]: found[0] for run in runs if (found := values([run], reading))}
+
+
 def untrained(runs: list[Run], reading: str) -> list[float]:
     """Return a reading of each run's encoder before training; those of `latent`, `energy` and so on have none."""
     path = READINGS[reading][0]

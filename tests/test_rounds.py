@@ -22,6 +22,7 @@ import torch
 
 from pal_plugin import registry
 from pal_plugin.cli import main
+from pal_plugin.commands.oracle_run import default_out
 from pal_plugin.data import load_digits
 from pal_plugin.errors import ConfigError, ManifestError, OracleError, PalError
 from pal_plugin.graph import SimilarityGraph
@@ -109,6 +110,9 @@ def test_what_is_known_against_loops() -> None:
         ({"overrides": ("max_epochs=1",)}, "Nothing is trained"),
         ({"per_click": -1.0}, "per_click=-1.0 is no price"),
         ({"strategy": "actve"}, "did you mean active"),
+        ({"strategy": "grids", "stop": float("nan")}, "The strategy grids does not stop early"),
+        ({"stop": -1.0}, "The strategy active does not stop early"),
+        ({"strategy": "merging", "stop": float("nan")}, "stop=nan is no number of joins"),
         ({"oracle": "lables"}, "did you mean labels"),
         ({"method": "simclr", "overrides": SMALL}, "does not learn from known relations"),
         ({"method": "pal_simcl"}, "did you mean pal_simclr"),
@@ -134,7 +138,7 @@ def test_images_without_labels_have_no_oracle_of_labels(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("strategy", ["random", "grids", "active", "merging"])
 def test_asking_alone(strategy: str, tmp_path: Path) -> None:
-    settings = digits(tmp_path, strategy=strategy, budget=9, rounds=2, per_click=0.5, stop=0.0)
+    settings = digits(tmp_path, strategy=strategy, budget=9, rounds=2, per_click=0.5)
     points = rounds(settings)
     assert [point.account.questions for point in points] == [0, 4, 9]
     assert [point.accuracy for point in points] == [None] * 3
@@ -191,6 +195,18 @@ def test_what_is_done_is_not_done_again(tmp_path: Path) -> None:
         file.unlink()
     with pytest.raises(OracleError, match="have asked"):
         rounds(settings)
+
+
+@pytest.mark.parametrize(
+    ("store", "folder"),
+    [
+        ("stores/answers.db", "stores/answers-rounds"),
+        ("postgresql://ann:secret@host/birds?options=-csearch_path%3Da/b", "birds-rounds"),
+        ("postgresql://ann:secret@host", "answers-rounds"),
+    ],
+)
+def test_the_folder_is_named_like_the_store(store: str, folder: str) -> None:
+    assert default_out(store) == Path(folder)
 
 
 def test_a_folder_of_other_things_is_refused(tmp_path: Path) -> None:
@@ -266,6 +282,35 @@ def test_a_plugin_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert points[-1].account.questions == 10
 
 
+def test_a_file_that_is_called_like_an_oracle_answers_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(registry.oracles._added, "parity", lambda dataset: LabelOracle(dataset.labels % 2))
+    for name in ("labels", "parity"):
+        Path(name).write_text("a folder's own")
+        settings = digits(tmp_path, oracle=name, store=str(tmp_path / f"{name}.db"), out=tmp_path / f"{name}-rounds")
+        points = rounds(settings)
+        with RelationStore.open(settings.store) as store:
+            assert name in store.annotators()
+            assert "file" not in store.annotators()
+        Path(name).unlink()
+        assert rounds(settings) == points  # it was no part of the run
+
+
+def test_a_contradiction_that_is_refused_is_mended_as_it_says(tmp_path: Path) -> None:
+    settings = digits(tmp_path, strategy="grids", policy="refuse")
+    with RelationStore.create(settings.store, DIGITS.manifest) as store:
+        pair = Pairs([0], [1])
+        store.ask(pair, annotator="labels", source="left open by a run that was stopped")
+        store.record(pair, -LabelOracle(DIGITS.labels).answer(pair), annotator="ann", source="by mistake")
+    with pytest.raises(OracleError, match=r"--policy again \(`pal oracle run` keeps its policy: give it another --out"):
+        rounds(settings)
+    with pytest.raises(ConfigError, match=r"settings\.policy"):
+        rounds(dataclasses.replace(settings, policy="again"))
+    mended = rounds(dataclasses.replace(settings, policy="again", out=tmp_path / "mended"))
+    assert mended[-1].account.questions == 1 + settings.budget
+    assert mended[-1].purity == 1
+
+
 def test_a_person_answers(tmp_path: Path) -> None:
     """Somebody answers on the page, here by the store itself, while the rounds wait."""
     settings = digits(tmp_path, strategy="grids", oracle="human", budget=4)
@@ -274,8 +319,8 @@ def test_a_person_answers(tmp_path: Path) -> None:
     def person() -> None:
         with RelationStore.ensure(settings.store, DIGITS.manifest) as store:
             while not stop.wait(0.05):
-                for entry in store.open_questions():
-                    if store.take(entry.id, "ann"):
+                for entry in store.questions():
+                    if entry.state == "open" and store.take(entry.id, "ann"):
                         answer = oracle.answer(entry.question)
                         store.answer(entry.id, answer, annotator="ann", seconds=2.0)
 

@@ -6,6 +6,7 @@ import argparse
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from pal_plugin.commands.options import add_dataset, add_json, add_policy, add_prices
 
@@ -106,7 +107,7 @@ def settings_of(args: argparse.Namespace) -> Settings:
 def default_out(store: str) -> Path:
     """Return the folder of the rounds where none is named: beside a store's file, or named like its database."""
     if "://" in store:
-        return Path(f"{store.split('?')[0].rpartition('/')[2] or 'answers'}-rounds")
+        return Path(f"{urlsplit(store).path.rpartition('/')[2] or 'answers'}-rounds")
     return Path(store).with_name(f"{Path(store).stem}-rounds")
 
 

@@ -96,7 +96,7 @@ def _serve(args: argparse.Namespace) -> int:
         app = make_app(_room(args, dataset, store), access)
         print(f"The page is at {url}\nCtrl-C stops it; answers are kept as they come.", flush=True)
         serve(app, listener)
-    print(f"Stopped. Nothing is lost: the same command goes on with {args.store}.", file=sys.stderr)
+    print(f"Stopped. Nothing is lost: the same command goes on with {store.place}.", file=sys.stderr)
     return 0
 
 

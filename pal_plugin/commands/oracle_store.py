@@ -136,8 +136,9 @@ def _undo(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> int:
     from pal_plugin.oracle.store import check, recover
+    from pal_plugin.oracle.store.engine import place_of
 
     health = recover(args.store, args.recover, _manifest(args)) if args.recover else check(args.store)
     figures = asdict(health) | {"problems": list(health.problems)}
-    show(figures | ({"recovered": args.recover} if args.recover else {}), as_json=args.json)
+    show(figures | ({"recovered": place_of(args.recover)} if args.recover else {}), as_json=args.json)
     return int(bool(health.problems or health.lost or not health.complete))

@@ -20,7 +20,7 @@ from pal_plugin.oracle.progress import Ledger, Progress
 from pal_plugin.oracle.questions import Question
 from pal_plugin.oracle.situation import Situation
 from pal_plugin.oracle.store import Entry, RelationStore
-from pal_plugin.oracle.store.entries import checked_relations
+from pal_plugin.oracle.store.entries import MovedError, checked_relations
 from pal_plugin.oracle.strategies import Strategy
 
 Relations: TypeAlias = npt.NDArray[np.int8]
@@ -159,19 +159,27 @@ class Desk:
             clicks: that it took; None: as many as a mouse needs.
 
         Raises:
-            OracleError: no such question, another's, one that is closed otherwise, an answer that does not fit, or one
-                that contradicts what is known where the policy is "refuse".
+            OracleError: no such question, another's, one that is closed otherwise, an answer that does not fit, or,
+                where the policy is "refuse", one that contradicts any other, or others that contradict each other.
+            StoreError: it cannot be written.
         """
         with self._lock:
-            before = self._history.get(number)
-            if before is not None and before.state == "open" and self._knowledge.policy == "refuse":
-                self._check_fits(before.question, checked_relations(before.question, relations))
-            self._store.answer(number, relations, annotator=annotator, seconds=seconds, clicks=clicks)
+            while True:
+                expected = self._fitting(number, relations) if self._knowledge.policy == "refuse" else None
+                before = self._history.get(number)
+                try:
+                    self._store.answer(
+                        number, relations, annotator=annotator, seconds=seconds, clicks=clicks, expected=expected
+                    )
+                except MovedError:  # another process has answered meanwhile: this answer may not fit any more
+                    continue
+                break
             entry = self._written(number)
-            if entry.relations is None or (before is not None and before.state != "open"):
+            if before is not None and before.state != "open":
                 return  # it was taken in before
             self._ledger.charge(entry)
-            self._learn([entry])
+            if entry.state == "answered":  # another process may have undone it at once
+                self._learn([entry])
 
     def skip(self, number: int, annotator: str, *, seconds: float = 0.0) -> None:
         """Leave a question unanswered; it is not asked again. Once more changes nothing.
@@ -238,6 +246,20 @@ class Desk:
 
     def _draw(self, annotator: str) -> None:
         """Open one more question for an annotator, where there is one."""
+        while True:
+            try:
+                self._open_one(annotator)
+            except MovedError:  # what another process has asked meanwhile may be the same, and is of the same budget
+                self.refresh()
+                continue
+            return
+
+    def _open_one(self, annotator: str) -> None:
+        """Open one more question, where there is one.
+
+        Raises:
+            MovedError: another process has asked something since the last look at the store.
+        """
         for entry in [*self._history.unclaimed(), *self._history.left(annotator, time.time() - AWAY)]:
             taken = self._store.take(entry.id, annotator, of=entry.annotator)
             self._written(entry.id)
@@ -247,7 +269,7 @@ class Desk:
             return
         source, question = self._due(annotator)
         if question is not None:
-            number = self._store.ask(question, annotator=annotator, source=source)
+            number = self._store.ask(question, annotator=annotator, source=source, drawn=len(self._history))
             self._asked.add(question.i, question.j)
             self._written(number)
 
@@ -268,12 +290,23 @@ class Desk:
         again = self._history.source(entry) == AGAIN
         return Asked(entry.id, entry.question, again, self._history.before(entry))
 
-    def _check_fits(self, question: Question, relations: Relations) -> None:
-        if not self._knowledge.fits(question, relations):
-            raise OracleError(
-                "The answer contradicts what is known, and the policy is to refuse that",
-                "Answer otherwise, undo what was wrong, or choose another policy: --policy again",
-            )
+    def _fitting(self, number: int, relations: npt.ArrayLike) -> int:
+        """Return the revision of the store at which an answer contradicts nothing.
+
+        Raises:
+            OracleError: it contradicts something, or what is in the store contradicts itself.
+        """
+        self.refresh()
+        entry = self._history.get(number)
+        if entry is not None and entry.state == "open":
+            given = checked_relations(entry.question, relations)
+            if not self._knowledge.fits(entry.question, given):
+                raise OracleError(
+                    "The answer contradicts what is known, and the policy is to refuse that",
+                    "Answer otherwise, undo what was wrong, or choose another policy, such as --policy again "
+                    "(`pal oracle run` keeps its policy: give it another --out as well)",
+                )
+        return self._revision
 
     def _is_spent(self) -> bool:
         """Return whether what is answered and what is open make up the budget."""
@@ -283,6 +316,8 @@ class Desk:
         """Take note of what this desk has just written about a question."""
         entry = self._store.entry(number)
         self._history.put(entry)
+        if entry.state == "undone":  # by another process, at once
+            self._asked = self._history.asked
         self._revision += 1  # a store counts every write: if others wrote too, `refresh` will find another number
         return entry
 

@@ -127,9 +127,10 @@ class History:
         return total
 
     def last(self, annotator: str) -> Entry | None:
-        """Return what an annotator answered or skipped last and has not taken back; None where there is nothing."""
+        """Return what `RelationStore.take_back` would take back; None where there is nothing."""
         closed = (e for e in self._entries.values() if e.annotator == annotator and e.state in _CLOSED)
-        return max(closed, key=closing, default=None)
+        shown = (e for e in closed if e.question.questions == 1 and e.source != SEEDS)
+        return max(shown, key=closing, default=None)
 
     def source(self, entry: Entry) -> str:
         """Return what drew a question in the first place, before it was taken back."""

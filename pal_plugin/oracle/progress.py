@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from pal_plugin.graph.partition import Partition
 from pal_plugin.oracle.accounting import Account, Prices
-from pal_plugin.oracle.history import AGAIN, OVERLAP, History, cost_of
+from pal_plugin.oracle.history import History, cost_of
+from pal_plugin.oracle.situation import AskedPairs
 from pal_plugin.oracle.store import Agreement, Entry
 from pal_plugin.oracle.store.agreement import agreement
 
@@ -53,6 +54,7 @@ class Ledger:
         self._prices = prices
         self._accounts: dict[str | None, Account] = {}
         self._agreement: Agreement | None = None
+        self._answered = AskedPairs()  # whole where `_compare` is False
         self._compare = True
 
     def start_over(self) -> None:
@@ -64,7 +66,10 @@ class Ledger:
         """Take note of a question that was open and is closed now."""
         for whose in {None, entry.annotator} & self._accounts.keys():
             self._accounts[whose] += cost_of(entry)
-        self._compare |= self._history.source(entry) in (AGAIN, OVERLAP)  # no other pair has a second answer
+        if entry.state == "answered":
+            i, j = entry.question.i, entry.question.j
+            self._compare |= bool(self._answered.has(i, j).any())  # nothing else changes how far annotators agree
+            self._answered.add(i, j)
 
     def account(self, annotator: str | None = None) -> Account:
         """Return what was asked of an annotator, or of all."""
@@ -75,7 +80,7 @@ class Ledger:
     def progress(self, known: Partition, contradictions: int, annotator: str | None) -> Progress:
         """Return all figures, with the share of one annotator, or of all."""
         if self._compare:
-            self._agreement, self._compare = agreement(self._history.answers), False
+            self._take_stock()
         account = self.account()
         pairs = known.num_nodes * (known.num_nodes - 1) // 2
         return Progress(
@@ -90,3 +95,11 @@ class Ledger:
             agreement=self._agreement,
             cost=None if self._prices is None else self._prices.cost(account),
         )
+
+    def _take_stock(self) -> None:
+        """Compare the annotators anew."""
+        answers = self._history.answers
+        self._agreement = agreement(answers)
+        self._answered = AskedPairs()
+        self._answered.add(answers.a, answers.b)
+        self._compare = False

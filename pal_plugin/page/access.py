@@ -12,7 +12,6 @@ import ipaddress
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.requests import ClientDisconnect
@@ -97,11 +96,13 @@ class Access:
         return self.token is not None and _is_address(name)  # rebinding needs a name: an address cannot be rebound
 
     def _has_token(self, cookies: str) -> bool:
-        try:
-            found = SimpleCookie(cookies).get(self.cookie)
-        except CookieError:
-            return False
-        return found is not None and self.token is not None and _same(found.value, self.token)
+        """Return whether a Cookie header brings the token.
+
+        By hand: browsers send the cookies of all programs on this host, and `http.cookies` stops at one it finds wrong.
+        """
+        pairs = (pair.strip().partition("=") for pair in cookies.split(";"))
+        found = {name: value for name, _, value in pairs}
+        return self.token is not None and _same(found.get(self.cookie, ""), self.token)
 
 
 class Guard:

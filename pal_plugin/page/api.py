@@ -208,6 +208,7 @@ def routes(room: Room) -> APIRouter:
     @api.post("/answers")
     def answer(body: Answered) -> dict[str, Any]:
         relations = room.relations(body)
+        desk.refresh()  # where the store's answers are refused, no answer is taken, and the page has to keep this one
         with _conflicts():
             desk.answer(body.question, relations, body.annotator, seconds=body.seconds, clicks=body.clicks)
         return room.state(body.annotator)

@@ -104,7 +104,7 @@ def serve(app: ASGIApp, listener: socket.socket) -> None:
 def alone(store: Path, url: str) -> Iterator[None]:
     """Hold the right to serve an SQLite file; the system takes it back when the process dies.
 
-    Two servers would each plan without knowing what the other has just asked. A team uses PostgreSQL.
+    A second server on one file is most often a first one that was forgotten. A team that means it uses PostgreSQL.
 
     Args:
         store: the file; it need not exist yet.

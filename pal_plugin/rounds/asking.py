@@ -22,10 +22,9 @@ from pal_plugin.oracle import (
 )
 from pal_plugin.oracle.desk import Desk
 from pal_plugin.oracle.policies import resolve
-from pal_plugin.rounds.settings import Settings
+from pal_plugin.rounds.settings import HUMAN, LABELS, Settings
 
 Features = NDArray[np.float32]
-LABELS, HUMAN = "labels", "human"
 
 
 def make_oracle(settings: Settings, dataset: ImageDataset, store: RelationStore) -> Oracle:

@@ -146,7 +146,7 @@ class _Rounds:
     def _what(self) -> dict[str, Any]:
         """Return what has to be the same for a run to go on: inputs that are files by their content."""
         settings = self.settings
-        files = {"order": settings.order, "oracle": Path(settings.oracle)}
+        files = {"order": settings.order, "oracle": settings.oracle_file}
         content = {name: sha256(path) for name, path in files.items() if path is not None and path.is_file()}
         if self.start is not None:
             content["features"] = hashlib.sha256(np.ascontiguousarray(self.start).data).hexdigest()

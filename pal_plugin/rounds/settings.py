@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pal_plugin import registry
 from pal_plugin.arrays import read_json
 from pal_plugin.errors import ConfigError
 from pal_plugin.io import write_json
@@ -16,6 +17,7 @@ from pal_plugin.oracle.store.engine import place_of
 from pal_plugin.resume import differences
 
 RECORD = "run.json"
+LABELS, HUMAN = "labels", "human"
 FORMAT = 1
 _PLACES = ("out", "order", "features")  # may change while a run is under way: what is read there is compared by content
 _AGAIN = "Give another --out, or delete that folder to begin anew"
@@ -57,7 +59,7 @@ class Settings:
     budget: int = 200
     rounds: int = 4
     grid: int = 10
-    oracle: str = "labels"
+    oracle: str = LABELS
     noise: float = 0.0
     policy: str = "again"
     stop: float | None = None
@@ -81,7 +83,7 @@ class Settings:
             )
         if not (math.isfinite(self.noise) and 0 <= self.noise <= 1):
             raise ConfigError(f"--noise is {self.noise}", "Give a share of the answers, from 0 to 1")
-        if self.noise and self.oracle == "human":
+        if self.noise and self.oracle == HUMAN:
             raise ConfigError(
                 "--noise turns answers into wrong ones, and a person answers by the page", "Leave --noise out"
             )
@@ -93,7 +95,14 @@ class Settings:
     @property
     def annotator(self) -> str:
         """The name under which the oracle's answers are kept."""
-        return "file" if Path(self.oracle).is_file() else self.oracle
+        return self.oracle if self.oracle_file is None else "file"
+
+    @property
+    def oracle_file(self) -> Path | None:
+        """The file of relations that answers; None where somebody does, whose name a file may have too."""
+        if self.oracle in (LABELS, HUMAN) or self.oracle in registry.oracles or not Path(self.oracle).is_file():
+            return None
+        return Path(self.oracle)
 
     def questions_after(self, number: int) -> int:
         """Return how many questions are asked in rounds 1 … `number` together."""

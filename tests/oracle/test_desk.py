@@ -266,6 +266,51 @@ def test_two_desks_on_one_store_see_each_other(store, tmp_path):
         assert here.question(asked[-1].id) == asked[-1].question
 
 
+class Meanwhile(RandomPairs):
+    """While it chooses its first questions, something else happens."""
+
+    def __init__(self, *happens: Callable[[], object]) -> None:
+        super().__init__()
+        self.happens = list(happens)
+
+    def next(self, situation):
+        chosen = super().next(situation)
+        if self.happens:
+            self.happens.pop()()
+        return chosen
+
+
+@pytest.mark.parametrize("budget", [None, 3])
+def test_two_desks_that_draw_at_once_ask_different_questions_within_the_budget(where, budget):
+    """With one seed they choose alike: each draws once more where the other was faster."""
+    with RelationStore.create(where, manifest()) as store, RelationStore.open(where) as other:
+        there = Desk(other, RandomPairs(), budget=budget)
+        here = Desk(store, Meanwhile(lambda: there.ahead("bob"), lambda: there.next("bob")), budget=budget)
+        mine = [here.next("ann"), here.ahead("ann")]
+        theirs = [there.next("bob"), there.ahead("bob")]
+        asked = [one for one in mine + theirs if one is not None]
+        assert len({one.question for one in asked}) == len(asked) == (budget or 4)
+        assert store.drawn == (budget or 4)
+
+
+def test_an_answer_that_is_undone_at_once_by_another_process_is_not_known(tmp_path):
+    class Hasty(RelationStore):
+        def answer(self, *arguments, **keywords):
+            super().answer(*arguments, **keywords)
+            with RelationStore.open(tmp_path / "answers.db") as other:
+                other.undo()
+
+    with Hasty.create(tmp_path / "answers.db", manifest()) as store:
+        desk = Desk(store, RandomPairs())
+        asked = desk.next("ann")
+        desk.answer(asked.id, [1], "ann", seconds=2.0)
+        for _ in range(2):
+            progress = desk.progress()
+            assert (progress.related, progress.account.questions, progress.account.seconds) == (0, 0, 2.0)
+            assert not desk._asked.has(asked.question.i, asked.question.j).any()  # it may be asked again
+            desk.refresh()
+
+
 @pytest.mark.parametrize("policy", ["again", "latest", "majority"])
 def test_what_others_write_is_taken_in_as_if_all_were_read_anew(store, tmp_path, policy):
     """Also where it contradicts, comes late, is taken back or is merged; two desks on one store write in turns."""
@@ -412,6 +457,44 @@ def test_refuse_keeps_a_contradiction_out_of_the_store(store):
     assert desk.progress().account.answers == 3
 
 
+def two_who_have_the_same_pair(store: RelationStore) -> tuple[int, int]:
+    return tuple(store.ask(Pairs([0], [10]), annotator=name, source="test") for name in ("ann", "bob"))
+
+
+def test_refuse_keeps_out_what_contradicts_an_answer_of_another_process(store, tmp_path):
+    mine, theirs = two_who_have_the_same_pair(store)
+    with RelationStore.open(tmp_path / "answers.db") as other:
+        here, there = Desk(store, RandomGrids(6), policy="refuse"), Desk(other, RandomGrids(6), policy="refuse")
+        here.answer(mine, [1], "ann")
+        with pytest.raises(OracleError, match="contradicts"):
+            there.answer(theirs, [-1], "bob")
+        assert store.entry(theirs).state == "open"
+        there.answer(theirs, [1], "bob")
+        assert here.next("ann") is not None
+        assert there.next("bob") is not None
+        with pytest.raises(OracleError, match="closed"):
+            there.answer(theirs, [-1], "bob")
+
+
+def test_refuse_keeps_out_what_another_process_contradicts_at_the_last_moment(tmp_path):
+    class Late(RelationStore):
+        late = True
+
+        def answer(self, number, relations, **keywords):
+            if self.late:
+                self.late = False
+                super().answer(mine, [1], annotator="ann")
+            super().answer(number, relations, **keywords)
+
+    with Late.create(tmp_path / "answers.db", manifest()) as store:
+        mine, theirs = two_who_have_the_same_pair(store)
+        desk = Desk(store, RandomGrids(6), policy="refuse")
+        with pytest.raises(OracleError, match="contradicts"):
+            desk.answer(theirs, [-1], "bob")
+        assert [entry.state for entry in store.questions()] == ["answered", "open"]
+        assert desk.next("bob").id == theirs
+
+
 def test_overlap_asks_a_share_of_the_questions_of_a_second_annotator(store):
     desk = Desk(store, RandomGrids(2), overlap=0.5, seed=4)
     mine = {asked.question for asked in answer(desk, "ann", 40)}
@@ -424,6 +507,37 @@ def test_overlap_asks_a_share_of_the_questions_of_a_second_annotator(store):
     assert agreement.pairs == 2 * len(shared)
     assert agreement.agree == 1.0
     assert desk.next("eve").question not in shared  # two have answered it
+
+
+def test_agreement_follows_a_second_answer_to_whichever_question(store, tmp_path):
+    """What was taken back and answered anew, and what a program asked twice, are of no source that says so."""
+    desk = Desk(store, RandomGrids(2), overlap=1.0)
+    [asked] = answer(desk, "ann", 1)
+    desk.undo("ann")
+    store.record(asked.question, truth(asked), annotator="bob", source="test")
+    desk.refresh()
+    assert desk.progress().agreement is None
+    answer(desk, "ann", 1)
+    assert desk.progress().agreement == store.agreement()
+    assert desk.progress().agreement.pairs == 2
+    for name in ("ann", "bob"):
+        store.ask(Pairs([70], [71]), annotator=name, source="test")
+    desk.refresh()
+    for name, pairs in (("ann", 2), ("bob", 3)):
+        number = next(e.id for e in store.questions() if e.state == "open" and e.annotator == name)
+        desk.answer(number, [1], name)
+        assert desk.progress().agreement == store.agreement()
+        assert desk.progress().agreement.pairs == pairs
+
+
+def test_what_no_page_can_show_is_not_taken_back_on_one(store):
+    one = store.record(Pairs([0], [1]), [1], annotator="ann", source="test")
+    store.record(Pairs([2, 4], [3, 5]), [1, -1], annotator="ann", source="answers.csv")
+    desk = Desk(store, RandomGrids(2))
+    assert desk.last("ann") == one
+    assert desk.undo("ann").question == Pairs([0], [1])
+    assert (desk.last("ann"), desk.undo("ann")) == (None, None)
+    assert desk.progress().account.questions == 2
 
 
 def test_nobody_is_asked_for_a_second_opinion_on_what_was_told_or_imported(store):

@@ -14,9 +14,11 @@ from pal_plugin.data.manifest import Manifest
 from pal_plugin.errors import ConfigError, ManifestError, OracleError, StoreError
 from pal_plugin.graph.closure import closure
 from pal_plugin.oracle.accounting import Account
-from pal_plugin.oracle.questions import Grid, Pairs
+from pal_plugin.oracle.questions import Grid, Pairs, Question
 from pal_plugin.oracle.seeds import tell_seeds
 from pal_plugin.oracle.store import RelationStore
+from pal_plugin.oracle.store.engine import place_of
+from pal_plugin.oracle.store.entries import MovedError
 
 
 @pytest.fixture
@@ -25,15 +27,20 @@ def store(where: str, manifest: Manifest):
         yield made
 
 
+def opened(store: RelationStore, annotator: str | None = None) -> list[Question]:
+    """Return what an annotator has open, or what is open and nobody has."""
+    return [entry.question for entry in store.questions() if entry.state == "open" and entry.annotator == annotator]
+
+
 def test_a_question_is_asked_taken_and_answered(store: RelationStore) -> None:
     grid = Grid(3, [5, 1, 8])
     number = store.ask(grid, source="random")
-    assert [entry.id for entry in store.open_questions()] == [number]
+    assert opened(store) == [grid]
     assert store.take(number, "ann")
     assert not store.take(number, "bob")
     assert store.take(number, "ann")
-    assert store.open_questions() == []
-    assert [entry.question for entry in store.open_questions("ann")] == [grid]
+    assert opened(store) == []
+    assert opened(store, "ann") == [grid]
     store.answer(number, [1, 0, -1], annotator="ann", seconds=2.5)
     (entry,) = store.questions()
     assert entry.question == grid
@@ -181,10 +188,21 @@ def test_what_is_taken_back_is_asked_once_more_in_one_go(store: RelationStore) -
     assert store.entry(again).question == Pairs([4], [5])
     assert store.entry(again).source == f"undone:{store.entry(second).uuid}"
     assert store.take_back("ann") != again
-    assert [entry.question for entry in store.open_questions("ann")] == [Pairs([4], [5]), Grid(0, [1, 2])]
+    assert opened(store, "ann") == [Pairs([4], [5]), Grid(0, [1, 2])]
     store.record(Pairs([6], [7]), [1], annotator="ann", source="t")
     store.undo("ann")
     assert store.take_back("ann", 5) is None  # undone without being asked again
+
+
+def test_several_pairs_at_once_are_not_taken_back_to_be_asked_once_more(store: RelationStore) -> None:
+    one = store.record(Pairs([0], [1]), [1], annotator="ann", source="t")
+    several = store.record(Pairs([2, 4], [3, 5]), [1, 1], annotator="ann", source="answers.csv")
+    with pytest.raises(OracleError, match="not the one that ann"):
+        store.take_back("ann", several)
+    again = store.take_back("ann")
+    assert store.entry(again).question == store.entry(one).question
+    assert store.take_back("ann") is None
+    assert store.undo("ann") == Pairs([2, 4], [3, 5])  # which asks nothing
 
 
 def test_changes_are_what_is_not_as_it_was_seen(store: RelationStore) -> None:
@@ -254,6 +272,54 @@ def test_what_was_told_from_the_start_is_known_and_was_asked_of_nobody(store: Re
     graph = store.graph()
     assert graph.num_edges == 6
     assert (graph.builder["parameters"]["questions"], graph.builder["cost"]) == (0, 0.0)
+
+
+def test_undo_leaves_what_was_told_from_the_start(store: RelationStore) -> None:
+    mine = store.record(Pairs([3], [4]), [1], annotator="ann", source="t")
+    tell_seeds(store, np.array([0, 1, 2]))
+    assert store.last().id == mine
+    assert store.undo() == Pairs([3], [4])
+    for annotator in (None, "seeds"):
+        assert store.undo(annotator) is None
+    assert store.take_back("seeds") is None
+    assert store.told
+
+
+def test_what_was_told_and_undone_elsewhere_is_told_again(
+    store: RelationStore, tmp_path: Path, manifest: Manifest
+) -> None:
+    assert not store.told
+    tell_seeds(store, np.array([0, 1, 2]))
+    file = tmp_path / "answers.json"
+    store.export(file)
+    file.write_text(file.read_text().replace('"answered"', '"undone"'))
+    assert store.import_(file).undone == 1
+    assert not store.told
+    tell_seeds(store, np.array([0, 1, 2]))
+    assert store.told
+    assert store.graph().num_edges == 6
+
+
+def test_too_many_classes_are_refused_before_anything_is_told(tmp_path: Path) -> None:
+    many = Manifest("toy", "train", tuple(f"s{number}" for number in range(501)), "c" * 64)
+    with RelationStore.create(tmp_path / "a.db", many) as store:
+        with pytest.raises(OracleError, match=r"501 classes have 125250 of them.*--strategy merging"):
+            tell_seeds(store, np.arange(501))
+        assert store.drawn == 0
+
+
+def test_what_is_written_by_an_old_look_at_the_store_is_not_written(store: RelationStore) -> None:
+    first = store.ask(Pairs([0], [1]), annotator="ann", source="t", drawn=0)
+    with pytest.raises(MovedError, match="Others have written"):
+        store.ask(Pairs([0], [1]), annotator="bob", source="t", drawn=0)
+    assert (store.drawn, store.revision) == (1, 1)
+    second = store.ask(Pairs([2], [3]), annotator="bob", source="t", drawn=1)
+    seen = store.revision
+    store.answer(second, [1], annotator="bob", expected=seen)
+    with pytest.raises(MovedError):
+        store.answer(first, [1], annotator="ann", expected=seen)
+    assert store.entry(first).state == "open"
+    assert store.revision == seen + 1
 
 
 def test_the_account_is_the_sum_over_the_questions(store: RelationStore) -> None:
@@ -393,8 +459,26 @@ def test_a_graph_of_contradictions_needs_a_policy(store: RelationStore) -> None:
 def test_a_place_of_no_kind_that_is_known(manifest: Manifest) -> None:
     with pytest.raises(ConfigError, match="mysql://"):
         RelationStore.create("mysql://user@host/base", manifest)
+    with pytest.raises(ConfigError, match="mysql://") as caught:
+        RelationStore.open("mysql://user:pass@host/base")
+    assert "pass" not in str(caught.value)
     with pytest.raises(ConfigError, match="cannot be read"):
         RelationStore.open("postgresql://user:pass@host:port/base")
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "postgresql://ann:secret@host/base",
+        "postgresql://host/base?user=ann&password=secret",
+        "postgresql://ann@host/base?sslkey=ann.key&sslpassword=secret&password=secret",
+    ],
+)
+def test_a_place_is_named_without_its_passwords(where: str) -> None:
+    place = place_of(where)
+    assert "secret" not in place
+    assert "password=" not in place
+    assert "ann" in place
 
 
 def test_a_server_that_is_not_there_is_named_without_its_password(tmp_path: Path) -> None:

@@ -101,6 +101,19 @@ def test_a_list_of_pairs_from_elsewhere_comes_in_once(tmp_path: Path, manifest: 
         assert all(uuid.UUID(entry.uuid) for entry in store.questions())
 
 
+def test_two_people_whose_lists_agree_have_both_answered(tmp_path: Path, manifest: Manifest) -> None:
+    rows = "id_a,id_b,relation\ns0,s1,must-link\ns2,s3,must-link\n"
+    with RelationStore.create(tmp_path / "a.db", manifest) as store:
+        for name, more in (("ann", "s4,s5,cannot-link\n"), ("bob", "s4,s5,must-link\n")):
+            (tmp_path / f"{name}.csv").write_text(rows + more)
+            for taken in (3, 0):
+                assert store.import_(tmp_path / f"{name}.csv", annotator=name).taken == taken
+        assert store.account("bob").questions == store.account("ann").questions == 3
+        found = store.agreement()
+        assert found is not None
+        assert (found.pairs, found.agree) == (3, pytest.approx(2 / 3))
+
+
 def test_what_stands_twice_in_a_file_comes_in_once(tmp_path: Path, manifest: Manifest) -> None:
     (tmp_path / "pairs.csv").write_text("id_a,id_b,relation\ns1,s2,must-link\ns1,s2,must-link\ns2,s1,must-link\n")
     with RelationStore.create(tmp_path / "a.db", manifest) as store:
@@ -220,6 +233,32 @@ def test_json_with_a_question_that_is_wrong_takes_in_nothing(tmp_path: Path, man
     file.write_text(json.dumps(listed))
     with RelationStore.create(tmp_path / "b.db", manifest) as store:
         with pytest.raises(OracleError, match="question 2"):
+            store.import_(file)
+        assert store.drawn == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("time", "1700000000"),
+        ("drawn", "null"),
+        ("seconds", "1" + "0" * 400),
+        ("clicks", "Infinity"),
+        ("clicks", "NaN"),
+    ],
+)
+def test_json_with_a_number_that_does_not_fit_is_named(
+    tmp_path: Path, manifest: Manifest, name: str, text: str
+) -> None:
+    file = tmp_path / "answers.json"
+    with RelationStore.create(tmp_path / "a.db", manifest) as store:
+        fill(store)
+        store.export(file)
+    listed = json.loads(file.read_text())
+    listed["questions"][1][name] = "HERE"
+    file.write_text(json.dumps(listed).replace('"HERE"', text))
+    with RelationStore.create(tmp_path / "b.db", manifest) as store:
+        with pytest.raises(OracleError, match=f"question 2: It has the {name}"):
             store.import_(file)
         assert store.drawn == 0
 

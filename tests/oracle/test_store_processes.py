@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -55,7 +56,8 @@ def test_a_writer_that_is_killed_loses_at_most_the_answer_it_was_writing(where: 
             assert set(numbers) <= set(answered)
             assert len(numbers) <= len(answered) - before <= len(numbers) + 1
             assert all(entry.relations.tolist() == [1, -1, 0] for entry in answered.values())
-            for entry in store.open_questions("ann"):  # drawn, and not answered yet: it can be answered still
+            unanswered = [entry for entry in store.questions() if entry.state == "open"]
+            for entry in unanswered:  # drawn, and not answered yet: it can be answered still
                 store.answer(entry.id, [0, 0, 0], annotator="ann")
                 store.undo("ann")
         assert check(where).problems == ()
@@ -90,6 +92,21 @@ def test_who_reads_while_another_writes_sees_whole_answers(where: str, manifest:
             assert all((entry.state == "answered") == (entry.relations is not None) for entry in store.questions())
         process.communicate()
         assert len(store.answers().a) == 120
+
+
+def test_a_server_on_a_database_prints_no_password(schema: str) -> None:
+    store = schema.replace("pal@", "pal:secret@") + "&password=secret"
+    command = [sys.executable, "-m", "pal_plugin.cli", "oracle", "serve", "--data", "digits", "--subset", "40"]
+    command += ["--store", store, "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        urllib.request.urlopen(first.split()[-1], timeout=60).close()  # it serves, and knows what Ctrl-C is
+        process.send_signal(signal.SIGINT)
+        said = first + "".join(process.communicate(timeout=60))
+    assert process.returncode == 0, said
+    assert "goes on with postgresql+psycopg://pal:***@" in said
+    assert "secret" not in said
 
 
 def test_a_lock_that_is_not_released_is_an_error_that_says_so(

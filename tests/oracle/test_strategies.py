@@ -116,8 +116,14 @@ def features_of(labels, seed=0, noise=0.5):
     return noisy.astype(np.float32)
 
 
+def never(name):
+    """Return the `stop` with which a strategy goes on to the end."""
+    return 0.0 if name == "merging" else None
+
+
 def ask_all(name, labels, features, *, grid=4, seed=0, **keywords):
-    strategy = make_strategy(name, len(labels), grid=grid, seed=seed, seeds=first_of_each_class(labels), stop=0.0)
+    seeds = first_of_each_class(labels)
+    strategy = make_strategy(name, len(labels), grid=grid, seed=seed, seeds=seeds, stop=never(name))
     known = seeds_known(labels) if name == "active" else None
     return session(strategy, labels, features, known=known, grid=grid, **keywords)
 
@@ -159,7 +165,7 @@ def test_all_known_all_apart_and_two_samples(name):
         for other in range(1, 6):
             for one in range(other):
                 known.add(one, other, 1 if labels[one] == labels[other] else -1)
-        strategy = make_strategy(name, 6, seeds=[0] if labels[1] == 0 else range(6), stop=0.0)
+        strategy = make_strategy(name, 6, seeds=[0] if labels[1] == 0 else range(6), stop=never(name))
         assert strategy.next(Situation(known, features=features_of(labels))) is None
     for labels in ([0, 0], [0, 1]):
         done = ask_all(name, labels, features_of(labels))
@@ -190,7 +196,8 @@ def test_only_those_among_are_asked_about(name):
     among = np.union1d(among, first_of_each_class(labels))
     known = seeds_known(labels)
     asked = AskedPairs()
-    strategy, oracle = make_strategy(name, 40, grid=5, seeds=first_of_each_class(labels), stop=0.0), LabelOracle(labels)
+    strategy = make_strategy(name, 40, grid=5, seeds=first_of_each_class(labels), stop=never(name))
+    oracle = LabelOracle(labels)
     for number in range(200):
         question = strategy.next(Situation(known, asked, number, features_of(labels), among))
         if question is None:
@@ -335,6 +342,13 @@ def test_names_of_strategies():
         make_strategy("mergin", 5)
     with pytest.raises(ConfigError, match="known sample of each class"):
         make_strategy("active", 5)
+
+
+@pytest.mark.parametrize("name", [name for name in STRATEGIES if name != "merging"])
+@pytest.mark.parametrize("stop", [0.5, -1.0, float("nan")])
+def test_only_merging_can_be_told_when_to_stop(name, stop):
+    with pytest.raises(ConfigError, match=f"The strategy {name} does not stop early"):
+        make_strategy(name, 5, seeds=[0, 1], stop=stop)
 
 
 def test_merging_gives_up_where_nothing_is_related():

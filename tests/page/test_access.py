@@ -187,6 +187,8 @@ def guarded(client) -> TestClient:
         f"pal_8080={TOKEN[:-1]}",
         "pal_8080=\xff",
         "=;;=;",
+        f"x=pal_8080={TOKEN}",
+        f"PAL_8080={TOKEN}",
         "a" * 5000,
     ],
 )
@@ -197,6 +199,19 @@ def test_without_the_token_nothing_is_shown(guarded, path, cookie):
         guarded.post("/api/undo", json={"annotator": "ann"}, headers={"cookie": cookie.encode("latin-1")}).status_code
         == 401
     )
+
+
+@pytest.mark.parametrize(
+    "cookie",
+    [
+        f"pal_8080={TOKEN}",
+        f'prefs={{"dark":true}}; pal_8080={TOKEN}',
+        f"a b=1;pal_8080={TOKEN} ; x=[1, 2]",
+        f'\xe9=1; u="a"b; path=x; pal_8081=other; pal_8080={TOKEN}',
+    ],
+)
+def test_the_cookies_of_other_programs_on_the_host_hide_no_token(guarded, cookie):
+    assert guarded.get(STATE, headers={"cookie": cookie.encode("latin-1")}).status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -204,6 +204,32 @@ def test_contradictions_cost_and_agreement_are_shown(make_site):
     assert seen == [True, True]
 
 
+def test_undo_passes_over_what_the_page_cannot_show(make_site):
+    site = make_site()
+    site.store.record(Pairs([2, 4], [3, 5]), [1, -1], annotator="ann", source="answers.csv")
+    state = site.state()
+    assert (state["can_undo"], state["last"]) == (False, None)
+    back = site.post("undo", {"annotator": "ann"}).json()
+    assert back["questions"] == state["questions"]
+    assert site.post("undo", {"annotator": "ann", "question": 1}).status_code == 409
+    assert site.store.states()["undone"] == 0
+
+
+def test_an_answer_is_kept_where_the_stores_answers_are_refused(make_site):
+    """503 and not 409: the page sends it again once they are undone, which is not its own fault to mend."""
+    site = make_site(policy="refuse")
+    [question, _] = site.state()["questions"]
+    for relation in (1, -1):
+        site.store.record(Pairs([0], [1]), [relation], annotator="bob", source="test")
+    told = site.post("answers", site.body(question))
+    assert told.status_code == 503
+    assert "contradict" in told.json()["error"]
+    assert site.store.entry(question["id"]).state == "open"
+    site.store.undo("bob")
+    assert site.post("answers", site.body(question)).status_code == 200
+    assert site.store.entry(question["id"]).state == "answered"
+
+
 def test_the_budget_ends_it(make_site):
     site = make_site(budget=2)
     for _ in range(2):

@@ -76,6 +76,39 @@ def test_answers_outlive_the_tab_and_are_never_given_to_another_store(serve: Ser
     assert server.answered() == []
 
 
+def rename(somebody: Any, old: str, new: str) -> None:
+    somebody.page.get_by_role("button", name=f"Answering as {old}").click()
+    somebody.page.get_by_label("Your name").fill(new)
+    somebody.page.keyboard.press("Enter")
+
+
+def test_an_answer_that_waits_under_another_name_brings_no_question_of_that_name(serve: Serve, person: Sit) -> None:
+    server = serve("--strategy", "grids")
+    somebody = person(server, "Ada")
+    somebody.page.wait_for_load_state("networkidle")
+    truths = [somebody.truth()]
+    server.kill()
+    somebody.by_keys()
+    expect(somebody.page.locator("#banner")).to_contain_text("1 answer is kept here")
+    rename(somebody, "Ada", "Bob")
+    expect(somebody.page.locator("#undo")).to_be_disabled()  # Ada's answer is not Bob's to take back
+    expect(somebody.page.locator("#banner")).to_contain_text("1 answer is kept here")
+
+    server.start()
+    expect(somebody.page.locator("#banner")).to_be_empty()
+    somebody.settle()
+    somebody.wait()
+    expect(somebody.page.locator("#undo")).to_be_disabled()
+    truths.append(somebody.truth())
+    somebody.by_keys()
+    somebody.settle()
+    expect(somebody.page.locator("#undo")).to_be_enabled()
+    expect(somebody.page.locator("#toast.error")).to_have_count(0)
+    answered = sorted(server.answered(), key=lambda entry: entry.closed)
+    assert [entry.annotator for entry in answered] == ["Ada", "Bob"]
+    assert relations(answered) == truths
+
+
 def test_undo_of_an_answer_that_never_left_takes_it_back_without_a_server(serve: Serve, person: Sit) -> None:
     server = serve("--strategy", "grids")
     somebody = person(server, "Ada")

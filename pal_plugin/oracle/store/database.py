@@ -43,9 +43,9 @@ class Database:
 
     def __init__(self, where: str | os.PathLike[str]) -> None:
         self.place = engines.place_of(where)
+        self._engine = engines.connect(where)  # a URL of another kind is no path: its password would be named as one
         if not engines.is_url(where):
             _check_file(Path(where))
-        self._engine = engines.connect(where)
         try:
             with self.reading() as connection:
                 self.manifest, self.secret = _contents(connection, self.place)

@@ -16,6 +16,7 @@ from pal_plugin.errors import ConfigError, StoreError
 
 WRITES = "pal_plugin_writes"
 PATIENCE = 30  # seconds that a writer waits for another one
+_SECRETS = ("password", "sslpassword")  # what of a URL's query is not for messages
 _POSTGRES = ("postgresql://", "postgres://", "postgresql+psycopg://")
 
 # What the databases say, in lower case, what it means, and what mends it ("": `repair`); the first that fits counts.
@@ -41,8 +42,14 @@ def is_url(where: str | os.PathLike[str]) -> bool:
 
 
 def place_of(where: str | os.PathLike[str]) -> str:
-    """Return `where` for messages, without a password."""
-    return _url(where).render_as_string(hide_password=True) if is_url(where) else os.fspath(where)
+    """Return a path as it is, or a PostgreSQL URL for messages: without a password, wherever in it that stands.
+
+    Raises:
+        ConfigError: a PostgreSQL URL that cannot be read.
+    """
+    if not is_url(where):
+        return os.fspath(where)
+    return _url(where).difference_update_query(_SECRETS).render_as_string(hide_password=True)
 
 
 def connect(where: str | os.PathLike[str]) -> Engine:

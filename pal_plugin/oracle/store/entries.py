@@ -30,6 +30,10 @@ _MOST_CLICKS = 2**31 - 1
 _NAME = re.compile(r"[\w .@-]{1,64}")
 
 
+class MovedError(StoreError):
+    """Others wrote to a store since its writer looked at it: what was to be written may not fit any more."""
+
+
 @dataclass(frozen=True, eq=False)
 class Entry:
     """A question and what became of it.

@@ -201,7 +201,7 @@ def _read(source: Path, number: int, listed: dict[str, Any], places: dict[str, i
             relations=relations,
             confidence=confidence,
             closed=number,
-            uuid=_identity(listed),
+            uuid=_identity(listed, annotator),
             drawn_at=_value(listed, "drawn", _seconds, closed_at),
             closed_at=closed_at,
             seconds=_value(listed, "seconds", float, 0.0),
@@ -225,12 +225,15 @@ def _question(listed: dict[str, Any], places: dict[str, int]) -> Question:
     return Pairs(i, j)
 
 
-def _identity(listed: dict[str, Any]) -> str:
-    """Return the answer's uuid; where it has none, one of its content, so that importing it twice is doing so once."""
+def _identity(listed: dict[str, Any], annotator: str) -> str:
+    """Return the answer's uuid; where it has none, one of its content, so that importing it twice is doing so once.
+
+    Who answered is part of the content, also where the file does not say: two people may well answer alike.
+    """
     try:
         return str(uuid.UUID(str(listed.get("question"))))
     except ValueError:
-        return str(uuid.uuid5(_CONTENT, json.dumps(listed, sort_keys=True)))
+        return str(uuid.uuid5(_CONTENT, json.dumps({"annotator": annotator, **listed}, sort_keys=True)))
 
 
 def _value(row: dict[str, Any], name: str, read_as: Callable[[Any], Any], otherwise: Any = None) -> Any:
@@ -238,11 +241,13 @@ def _value(row: dict[str, Any], name: str, read_as: Callable[[Any], Any], otherw
         return otherwise
     try:
         return read_as(row[name])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:  # of an integer without bounds, or Infinity
         raise OracleError(f"It has the {name} {row.get(name)!r}", _FORM) from error
 
 
-def _seconds(text: str) -> float:
+def _seconds(text: object) -> float:
     """Return a time in ISO 8601, in UTC where it names no zone, as seconds since 1970."""
+    if not isinstance(text, str):  # JSON has numbers too
+        raise TypeError(f"{text!r} is no text")
     moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
     return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()

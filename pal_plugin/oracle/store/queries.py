@@ -90,12 +90,25 @@ def drawn(connection: Connection) -> int:
     return connection.execute(select(func.count()).select_from(questions)).scalar_one()
 
 
-def last(connection: Connection, annotator: str | None) -> int | None:
-    """Return the question that an annotator, or anybody, answered or skipped last."""
+def told(connection: Connection) -> bool:
+    """Return whether the store knows what is told from the start; what was undone it does not know."""
+    conditions = questions.c.source == SEEDS, questions.c.state == ANSWERED
+    return connection.execute(select(questions.c.id).where(*conditions).limit(1)).first() is not None
+
+
+def last(connection: Connection, annotator: str | None, *, single: bool = False) -> int | None:
+    """Return the question that an annotator, or anybody, answered or skipped last; nobody did what was told.
+
+    Args:
+        connection: to the store.
+        annotator: who; None: anybody.
+        single: pass over questions of several pairs.
+    """
     whose = true() if annotator is None else questions.c.annotator == annotator
+    kind = (questions.c.kind == "grid") | (questions.c.size == 1) if single else true()
     return connection.execute(
         select(questions.c.id)
-        .where(whose, questions.c.state.in_((ANSWERED, SKIPPED)))
+        .where(whose, kind, questions.c.state.in_((ANSWERED, SKIPPED)), questions.c.source != SEEDS)
         .order_by(questions.c.closed.desc(), questions.c.id.desc())
         .limit(1)
     ).scalar_one_or_none()

@@ -73,13 +73,6 @@ class StoreReader:
         with self._database.reading() as connection:
             return self._entry(connection, number)
 
-    def open_questions(self, annotator: str | None = None) -> list[Entry]:
-        """Return the open questions of an annotator, or those that nobody has, in the order of their numbers."""
-        with self._database.reading() as connection:
-            return list(
-                entries.read(connection, schema.questions.c.state == OPEN, schema.questions.c.annotator == annotator)
-            )
-
     def questions(self) -> list[Entry]:
         """Return the whole history, in the order of the questions' numbers."""
         with self._database.reading() as connection:
@@ -185,6 +178,12 @@ class StoreReader:
             return self._revision(connection)
 
     @property
+    def told(self) -> bool:
+        """Whether what is told from the start is here, and was not undone."""
+        with self._database.reading() as connection:
+            return queries.told(connection)
+
+    @property
     def drawn(self) -> int:
         """How many questions were ever put, undone ones included."""
         with self._database.reading() as connection:
@@ -199,6 +198,6 @@ class StoreReader:
             raise OracleError(f"The store {self.place} has no question {number}", "Take its number from the history")
         return found[0]
 
-    def _last(self, connection: Connection, annotator: str | None) -> Entry | None:
-        number = queries.last(connection, annotator)
+    def _last(self, connection: Connection, annotator: str | None, *, single: bool = False) -> Entry | None:
+        number = queries.last(connection, annotator, single=single)
         return None if number is None else self._entry(connection, number)

@@ -13,9 +13,9 @@ from sqlalchemy import select
 
 from pal_plugin.errors import ManifestError, OracleError
 from pal_plugin.oracle.questions import Question
-from pal_plugin.oracle.store import entries, files, merge, schema
+from pal_plugin.oracle.store import entries, files, merge, queries, schema
 from pal_plugin.oracle.store.database import MADE_BY, create
-from pal_plugin.oracle.store.entries import TAKEN_BACK, Entry
+from pal_plugin.oracle.store.entries import TAKEN_BACK, Entry, MovedError
 from pal_plugin.oracle.store.merge import Merged
 from pal_plugin.oracle.store.reader import StoreReader
 from pal_plugin.oracle.store.schema import ANSWERED, OPEN, SKIPPED, UNDONE
@@ -88,24 +88,28 @@ class RelationStore(StoreReader):
         create(where, manifest.reference(), manifest.ids, exist_ok=True)
         return cls.open(where, manifest)
 
-    def ask(self, question: Question, *, annotator: str | None = None, source: str) -> int:
+    def ask(self, question: Question, *, annotator: str | None = None, source: str, drawn: int | None = None) -> int:
         """Put a question, which is open then.
 
         Args:
             question: what to ask.
             annotator: whose it is; None: whoever takes it.
             source: what drew it, such as the name of a strategy.
+            drawn: how many questions there were when it was chosen; None: however many.
 
         Returns:
             Its number.
 
         Raises:
             OracleError: a sample outside [0, N), or a name that is none.
+            MovedError: there are not `drawn` questions any more; nothing was written.
         """
         self._check_question(question)
         if annotator is not None:
             entries.check_name(annotator)
         with self._database.writing() as (connection, _):
+            if drawn is not None and queries.drawn(connection) != drawn:
+                raise self._moved()
             return entries.write_question(
                 connection, question, annotator=annotator, source=source, drawn_at=time.time()
             )
@@ -141,6 +145,7 @@ class RelationStore(StoreReader):
         seconds: float = 0.0,
         clicks: int | None = None,
         confidence: npt.ArrayLike = 1.0,
+        expected: int | None = None,
     ) -> None:
         """Answer an open question. The same answer by the same annotator once more changes nothing.
 
@@ -151,13 +156,17 @@ class RelationStore(StoreReader):
             seconds: that it took.
             clicks: that it took; None: as many as a mouse needs.
             confidence: in (0, 1], one for all or (m,).
+            expected: the store's revision when the answer was found to fit; None: whichever.
 
         Raises:
             OracleError: no such question, another's, one that is closed otherwise, or an answer that does not fit.
+            MovedError: the store is not at that revision any more; nothing was written.
         """
         entries.check_name(annotator)
         entries.check_cost(seconds, clicks)
         with self._database.writing() as (connection, revision):
+            if expected is not None and revision != expected + 1:  # this write is one more
+                raise self._moved()
             entry = self._entry(connection, number)
             given = entries.checked_relations(entry.question, relations)
             trust = entries.checked_confidence(entry.question, confidence)
@@ -242,6 +251,8 @@ class RelationStore(StoreReader):
     def take_back(self, annotator: str, number: int | None = None) -> int | None:
         """Undo what an annotator closed last, and ask them once more, all in one.
 
+        Only one pair, or one grid: a page has no way to show several pairs, such as an import may hold.
+
         Args:
             annotator: who takes it back.
             number: the question that they mean; what was taken back already stays so, so that a request whose reply
@@ -255,7 +266,7 @@ class RelationStore(StoreReader):
         """
         entries.check_name(annotator)
         with self._database.writing() as (connection, _):
-            last = self._last(connection, annotator)
+            last = self._last(connection, annotator, single=True)
             if number is not None:
                 meant = self._entry(connection, number)
                 if meant.state == UNDONE and meant.annotator == annotator:
@@ -308,6 +319,9 @@ class RelationStore(StoreReader):
         """Insert closed questions that are not here yet, by their uuid, in their order, behind all that are here."""
         with self._database.writing() as (connection, revision):
             return merge.take_in(connection, revision, closed)
+
+    def _moved(self) -> MovedError:
+        return MovedError(f"Others have written to the store {self.place} meanwhile", "Look at it again, and try anew")
 
     def _check_question(self, question: Question) -> None:
         highest = max(int(question.i.max()), int(question.j.max()))

@@ -42,7 +42,7 @@ def make_strategy(
         stop: of `merging`, see there; None: its own.
 
     Raises:
-        ConfigError: no strategy of that name, or `active` without seeds.
+        ConfigError: no strategy of that name, `active` without seeds, or a `stop` of another than `merging`.
         OracleError: fewer than two samples, seeds that are not distinct samples, an order that names others, or a
             number that is none.
     """
@@ -51,6 +51,8 @@ def make_strategy(
         raise ConfigError(f"There is no strategy {name!r}", f"Choose another: {near_matches(name, STRATEGIES)}")
     if name == "active" and seeds is None:
         raise ConfigError("The strategy active starts from a known sample of each class", "Name them, or use merging")
+    if name != "merging" and stop is not None:
+        raise ConfigError(f"The strategy {name} does not stop early", "Leave --stop out, or use --strategy merging")
     strategy: Strategy
     if name == "random":
         strategy = RandomPairs(seed)

@@ -35,6 +35,11 @@ export class Outbox {
     return this.#jobs.filter((job) => job.question);
   }
 
+  /** Those of this annotator; the others were given here under another name. */
+  get mine() {
+    return this.waiting.filter((job) => this.#isMine(job));
+  }
+
   isWaiting(id) {
     return this.#jobs.some((job) => job.question?.id === id);
   }
@@ -54,7 +59,7 @@ export class Outbox {
   }
 
   get undoing() {
-    return this.#jobs.some((job) => job.path === UNDO);
+    return this.#jobs.some((job) => job.path === UNDO && this.#isMine(job));
   }
 
   refresh() {
@@ -65,7 +70,7 @@ export class Outbox {
   /** The last answer or skip if it has never left this page: taken back without asking anybody. */
   withdraw() {
     const job = this.#jobs.at(-1);
-    if (!job?.question || job.tried) return null;
+    if (!job?.question || job.tried || !this.#isMine(job)) return null;
     this.#drop(job);
     return job;
   }
@@ -112,7 +117,8 @@ export class Outbox {
       if (job.key) this.#keep(job);
       const state = job.path ? await post(job.path, job.body) : await getState(this.annotator);
       this.#drop(job);
-      this.on?.state(state, job);
+      if (this.#isMine(job)) this.on?.state(state, job);
+      else this.refresh(); // what came back is about whoever gave that answer
       return true;
     } catch (error) {
       if (!job.key) this.#drop(job);
@@ -138,6 +144,10 @@ export class Outbox {
   /** What keeps the requests from getting through: the server's own words, where it has any. */
   get problem() {
     return this.#error instanceof ApiError ? this.#error.message : "Not connected.";
+  }
+
+  #isMine(job) {
+    return !job.body || job.body.annotator === this.annotator;
   }
 
   #setStatus(status) {

@@ -39,11 +39,11 @@ export class Session {
   }
 
   get done() {
-    return !this.current && !this.outbox.waiting.length && !this.outbox.undoing ? (this.info?.done ?? null) : null;
+    return !this.current && !this.outbox.mine.length && !this.outbox.undoing ? (this.info?.done ?? null) : null;
   }
 
   get canUndo() {
-    return !this.outbox.undoing && (this.outbox.waiting.length > 0 || Boolean(this.info?.can_undo));
+    return !this.outbox.undoing && (this.outbox.mine.length > 0 || Boolean(this.info?.can_undo));
   }
 
   /** Mark a candidate as the same, or take the mark away. */
@@ -96,7 +96,7 @@ export class Session {
     if (!this.canUndo) return;
     const job = this.outbox.withdraw();
     if (!job) {
-      this.outbox.undo(this.outbox.waiting.at(-1)?.question.id ?? this.info.last);
+      this.outbox.undo(this.outbox.mine.at(-1)?.question.id ?? this.info.last);
       this.view.progress(this);
       return;
     }

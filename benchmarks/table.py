@@ -17,11 +17,14 @@ LOADER = {
     "folder_224": "loader, JPEG files, 224 × 224",
 }
 
+PEERS = {"spectral": "simclr", "vic2": "vicreg"}  # losses that solo-learn does not have, and what they are held against
+
 
 def table(found: dict[str, Any]) -> str:
     """Return the figures of `python -m benchmarks … --json` in Markdown; benchmarks that were not run have no lines."""
     rows = [*_loader(found.get("loader", {})), *_knn(found.get("knn", {}))]
-    rows += [*_selection(found.get("selection", {})), *_step(found.get("step", {}))]
+    rows += [*_selection(found.get("selection", {})), *_losses(found.get("losses", {}))]
+    rows += _step(found.get("step", {}))
     lines = ["| what | beside | how many times as fast |", "|---|---|---|"]
     lines += [f"| {' | '.join(row)} |" for row in rows]
     return "\n".join([*lines, "", _machine(found["machine"])]) + "\n"
@@ -56,6 +59,14 @@ def _selection(found: dict[str, Any]) -> Iterator[Row]:
             for name, ratio in figures.items():
                 if name.startswith("ratio_to_") and name != "ratio_to_gemv_floor":
                     yield label, f"{name.removeprefix('ratio_to_')}, by its first picks", f"{ratio:.0f}"
+
+
+def _losses(found: dict[str, Any]) -> Iterator[Row]:
+    for name, by_batch in found.items():
+        sizes = [int(key[1:]) for key in by_batch]
+        times = [1 / figures["ratio_to_host"] for figures in by_batch.values()]
+        label = f"loss along a graph, {name}, batch {min(sizes):,} to {max(sizes):,}"
+        yield label, f"solo-learn's {PEERS.get(name, name)}", f"{min(times):.2f} to {max(times):.2f}"
 
 
 def _step(found: dict[str, Any]) -> Iterator[Row]:

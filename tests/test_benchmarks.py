@@ -13,6 +13,7 @@ import pytest
 
 from benchmarks import __main__ as command
 from benchmarks import loader, losses, step
+from benchmarks.table import table
 from benchmarks.timing import medians
 from pal_plugin.data import ImageDataset, load_dataset
 
@@ -80,3 +81,12 @@ def test_loader(monkeypatch: pytest.MonkeyPatch) -> None:
             # rates are rounded to whole images
             assert (fast[0] - 0.5) / (slow[1] + 0.5) - 0.01 <= low <= high <= (fast[1] + 0.5) / (slow[0] - 0.5) + 0.01
     assert "pal_with_graph_ratio_vs_solo_learn" in figures["folder_224"]
+
+
+def test_the_table_has_a_line_for_every_loss() -> None:
+    found = json.loads(Path("benchmarks/results/cpu.json").read_text(encoding="utf-8"))
+    lines = [line for line in table(found).splitlines() if "loss along a graph" in line]
+    assert len(lines) == len(found["losses"]) == 6
+    ratios = [1 / figures["ratio_to_host"] for figures in found["losses"]["spectral"].values()]
+    expected = f"spectral, batch 256 to 4,096 | solo-learn's simclr | {min(ratios):.2f} to {max(ratios):.2f} |"
+    assert any(line.endswith(expected) for line in lines)

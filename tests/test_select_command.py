@@ -156,3 +156,22 @@ def test_picks_are_what_is_fitted_on_and_asked_about(dataset, features, tmp_path
     assert sum(figures["classes"].values()) == 60
     assert main(["graph", "oracle", "--data", "digits", "--labelled", str(out), "--out", str(tmp_path / "g")]) == 2
     assert "digits/train" in capsys.readouterr().err
+
+
+def test_a_bound_only_where_the_picks_have_one(dataset, features, tmp_path, capsys) -> None:
+    common = ["--features", features, *DIGITS, "--no-pictures"]
+    random, more = str(tmp_path / "random.csv"), str(tmp_path / "more.csv")
+    select(capsys, *common, "--method", "random", "--budget", "10", "--out", random)
+    for extra in (["--after", random], ["--balanced"]):
+        figures = select(capsys, *common, "--budget", "30", "--out", more, *extra)
+        assert figures["radius"] > 0
+        assert "no_choice_below" not in figures
+    trimmed = select(capsys, *common, "--budget", "30", "--out", more, "--trim", "0.1")
+    assert trimmed["no_choice_below"] == pytest.approx(trimmed["radius"] / 2)
+
+
+def test_the_bound_is_in_no_picture_of_trimmed_picks(features, tmp_path, capsys) -> None:
+    for name, trim in (("option", ["--trim", "0.1"]), ("parameter", ["--param", "trim=0.1"])):
+        select(capsys, "--features", features, "--budget", "30", "--out", str(tmp_path / f"{name}.csv"), *trim)
+    pictures = [np.asarray(Image.open(tmp_path / f"{name}.png")) for name in ("option", "parameter")]
+    np.testing.assert_array_equal(*pictures)

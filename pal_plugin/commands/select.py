@@ -216,7 +216,9 @@ def _figures(
         }
         if method == _CERTIFIED and picks.radii is not None and np.isfinite(picks.radii[-1]):
             figures["radius"] = float(picks.radii[-1])
-            figures["no_choice_below"] = figures["radius"] / 2
+            bound = float(picks.lower_bounds[-1])
+            if np.isfinite(bound):
+                figures["no_choice_below"] = bound
     classes = None
     if dataset is not None and dataset.num_classes and (dataset.labels >= 0).any():
         counts = class_counts(dataset.labels[picks.indices], dataset.num_classes)
@@ -234,7 +236,8 @@ def _pictures(
 ) -> dict[str, str]:
     from pal_plugin.sheet import write_budget_figure, write_picks_sheet
 
-    certified = args.method == _CERTIFIED and not args.balanced and args.trim is None
+    # With trim the radius is that of the samples that are left, and the curve that of all.
+    certified = args.method == _CERTIFIED and picks.radii is not None and not picks.selector["parameters"]["trim"]
     path = args.out.with_suffix(".png")
     files = {"budget": str(write_budget_figure(path, picks, covered, classes, certified=certified))}
     if dataset is not None:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from pal_plugin.errors import GraphError
 from pal_plugin.graph.similarity import Manifested, SimilarityGraph, reference_of
+from pal_plugin.graph.space import at_least_one
 
 Longs: TypeAlias = npt.NDArray[np.int64]
 
@@ -39,11 +40,10 @@ def adjacent_graph(
         index). Samples of one sequence and the same time are 0 steps apart.
 
     Raises:
-        GraphError: window < 1, neither (N,) integers nor strings, an id without a number (it is named), or no two
-            samples within the window (the smallest step is named).
+        GraphError: window is no whole number of 1 or more, neither (N,) integers nor strings, an id without a number
+            (it is named), or no two samples within the window (the smallest step is named).
     """
-    if window < 1:
-        raise GraphError(f"window={window} reaches no other sample", "Choose window >= 1")
+    window = at_least_one("window", window)
     values = np.asarray(groups_or_ids)
     if values.ndim == 1 and values.dtype.kind in "iu":
         kind, (groups, times) = "groups", _counted(values)

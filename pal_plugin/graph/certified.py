@@ -8,6 +8,7 @@ list is as near as the last one wanted. Rows without that proof go to the next p
 from __future__ import annotations
 
 import contextlib
+import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -241,6 +242,8 @@ def _multiply(left: Tensor, right: Tensor) -> Tensor:
 
 
 def _device(name: str) -> torch.device:
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
+        raise DeviceError(f"There is no device called {name!r}", "Choose auto, cpu or cuda")
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise DeviceError("A GPU was asked for and torch sees none", "Use device=cpu or auto, or see: pal doctor")
     return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)

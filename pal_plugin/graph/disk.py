@@ -18,7 +18,7 @@ from pal_plugin.arrays import (
     write_array,
 )
 from pal_plugin.errors import GraphError
-from pal_plugin.io import atomic_folder
+from pal_plugin.io import atomic_folder, plain
 
 FORMAT = 1
 REBUILD = "Build the graph again (pal graph knn --help)"
@@ -37,7 +37,8 @@ def write(target: Path, arrays: Mapping[str, AnyArray], record: Mapping[str, Any
             for name in _ARRAYS:
                 write_array(temporary / f"{name}.npy", arrays[name])
             crc32 = {name: checksum(temporary / f"{name}.npy") for name in _ARRAYS}
-            text = json.dumps({"format": FORMAT, **record, "crc32": crc32}, indent=2, allow_nan=False)
+            content = {"format": FORMAT, **record, "crc32": crc32}
+            text = json.dumps(content, indent=2, allow_nan=False, default=plain)
             (temporary / "graph.json").write_text(text + "\n", encoding="utf-8")
     except OSError as error:
         raise GraphError(

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from pal_plugin.errors import GraphError
 from pal_plugin.graph.drawn import drawn_graph
 from pal_plugin.graph.similarity import Manifested, SimilarityGraph
+from pal_plugin.graph.space import at_least_one
 from pal_plugin.progress import progress
 
 
@@ -37,22 +38,23 @@ def factors_graph(
         manifest: the data set that the factors are of, as a manifest or its reference; kept in the graph.
 
     Raises:
-        GraphError: k < 1, a probability outside [0, 1], fewer than two samples, or factors that are not (N, F) finite
-            numbers.
+        GraphError: k is no whole number of 1 or more, a probability outside [0, 1], fewer than two samples, or factors
+            that are not (N, F) finite numbers.
 
     Source: the natural pairs on 3DIdent of Zhang et al. (arXiv 2602.02381); theirs are drawn anew at every step, and
     found by an approximate index.
     """
     from scipy.spatial import KDTree  # a second to import
 
+    k = at_least_one("k", k)
     rows = np.asarray(factors)
     if rows.ndim != 2 or rows.dtype.kind not in "fiu" or len(rows) < 2 or not np.isfinite(rows).all():
         raise GraphError(
             f"Factors of {rows.dtype} and shape {rows.shape} make no graph",
             "Pass finite numbers (N, F) of two samples or more",
         )
-    if k < 1 or not 0 <= probability <= 1:
-        raise GraphError(f"k={k} and probability={probability} make no graph", "Pass k >= 1 and a probability")
+    if not 0 <= probability <= 1:
+        raise GraphError(f"probability={probability} is no probability", "Choose one from 0 to 1")
     tree = KDTree(rows)
     own = np.arange(len(rows))
     partners = np.empty((k, len(rows)), dtype=np.int64)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from pal_plugin.errors import GraphError
 from pal_plugin.graph.drawn import drawn_graph
 from pal_plugin.graph.similarity import Manifested, SimilarityGraph
+from pal_plugin.graph.space import at_least_one
 
 
 def hierarchy_graph(
@@ -36,10 +37,12 @@ def hierarchy_graph(
         manifest: the data set that the labels are of, as a manifest or its reference; kept in the graph.
 
     Raises:
-        GraphError: k < 1, noise outside [0, 1], labels that are not (N,) integers both, or no edge at all.
+        GraphError: k is no whole number of 1 or more, noise outside [0, 1], labels that are not (N,) integers both, or
+            no edge at all.
 
     Source: the noisy pairs on iNat-1M of Zhang et al. (arXiv 2602.02381); theirs are drawn anew at every step.
     """
+    k = at_least_one("k", k)
     fine, coarse = np.asarray(labels), np.asarray(coarse_labels)
     if fine.shape != coarse.shape or any(level.ndim != 1 or level.dtype.kind not in "iu" for level in (fine, coarse)):
         raise GraphError(
@@ -47,8 +50,8 @@ def hierarchy_graph(
             f"{coarse.shape} make no graph",
             "Pass one integer of both for each sample",
         )
-    if k < 1 or not 0 <= noise <= 1:
-        raise GraphError(f"k={k} and noise={noise} make no graph", "Pass k >= 1 and a probability as noise")
+    if not 0 <= noise <= 1:
+        raise GraphError(f"noise={noise} is no probability", "Choose one from 0 to 1")
     generator = np.random.default_rng(seed)
     corrupted = generator.random((len(fine), k)) < noise
     partners = np.where(corrupted, _others(coarse, k, generator), _others(fine, k, generator))

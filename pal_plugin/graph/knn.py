@@ -78,6 +78,7 @@ def knn_graph(
     check_metric(metric)
     if min_recall is not None and not 0 <= min_recall <= 1:
         raise ConfigError(f"min_recall={min_recall} is no share of the neighbours", "Choose 0 to 1, such as 0.98")
+    include_self = bool(include_self)  # NumPy's own cannot be subtracted from
     rows = checked_features(features)
     k = _clamped(k, len(rows), include_self)
     name = engine if engine != "auto" else EXACT if len(rows) < EXACT_ROWS else APPROXIMATE

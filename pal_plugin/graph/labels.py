@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from pal_plugin.errors import GraphError
 from pal_plugin.graph.similarity import Manifested, SimilarityGraph, reference_of
+from pal_plugin.graph.space import at_least_one
 
 
 def label_graph(
@@ -27,13 +28,14 @@ def label_graph(
         A graph with edges of weight 1; each row's in the order drawn.
 
     Raises:
-        GraphError: k < 1, labels that are not (N,) integers, all of them -1, or no two samples of one class.
+        GraphError: k is no whole number of 1 or more, labels that are not (N,) integers, all of them -1, or no two
+            samples of one class.
     """
+    k = at_least_one("k", k)
     classes = np.asarray(labels)
-    if k < 1 or classes.ndim != 1 or classes.dtype.kind not in "iu":
+    if classes.ndim != 1 or classes.dtype.kind not in "iu":
         raise GraphError(
-            f"k={k} and labels of {classes.dtype} and shape {classes.shape} make no graph",
-            "Pass k >= 1 and one integer for each sample",
+            f"Labels of {classes.dtype} and shape {classes.shape} make no graph", "Pass one integer for each sample"
         )
     if classes.size and (classes == -1).all():
         raise GraphError(

@@ -12,11 +12,15 @@ import numpy.typing as npt
 from pal_plugin.errors import ConfigError, GraphError
 from pal_plugin.graph.search import Search, without_self
 from pal_plugin.graph.similarity import Manifested, SimilarityGraph, reference_of
-from pal_plugin.graph.space import Longs, Space, check_metric, checked_features
+from pal_plugin.graph.space import Doubles, Longs, Space, at_least_one, check_metric, checked_features
 from pal_plugin.progress import progress
 
 MOST_EDGES = 1 << 27  # half a gigabyte of indices; beyond it τ says little more than "everything"
 _SAMPLE = 4096  # rows that the adaptive τ is read from
+
+
+class NoEdgesError(GraphError):
+    """No two samples are within τ of each other."""
 
 
 def radius_graph(
@@ -51,13 +55,16 @@ def radius_graph(
 
     Raises:
         FeatureError: as `knn_graph`.
-        GraphError: as `knn_graph`; τ is negative or not finite, k or max_neighbours below 1, no two samples are within
-            τ, or there are more than 134 million edges.
+        NoEdgesError: no two samples are within τ; a GraphError.
+        GraphError: as `knn_graph`; τ is negative or not finite, k or max_neighbours is no whole number of 1 or more, or
+            there are more than 134 million edges.
         ConfigError: unknown metric, or a word for τ that is not "adaptive".
     """
     check_metric(metric)
     points = checked_features(features)
-    _check(tau, k, max_neighbours)
+    _check_tau(tau)
+    k = at_least_one("k", k)
+    most = None if max_neighbours is None else at_least_one("max_neighbours", max_neighbours)
     if isinstance(tau, str) and k >= len(points):
         warnings.warn(
             f"k={k} is more than the others that {len(points)} samples have: k={len(points) - 1}", stacklevel=2
@@ -65,11 +72,11 @@ def radius_graph(
         k = len(points) - 1
     search = Search.of(Space.of(points, metric))
     value = _adaptive(search, k, metric) if isinstance(tau, str) else float(tau)
-    rows, columns = _edges(search, _limit(value, metric), max_neighbours)
+    rows, columns = _edges(search, value, metric, most)
     if not rows.size:
-        raise GraphError(
+        raise NoEdgesError(
             f"No two samples are within τ={value:g} of each other",
-            f"Choose a larger tau, or adaptive; half of them have another within {_adaptive(search, 1, metric):g}",
+            f"Choose a larger tau, or adaptive; half of them have another within {_adaptive(search, 1, metric)!r}",
         )
     parameters = {"tau": value, "rule": "adaptive" if isinstance(tau, str) else "fixed", "metric": metric}
     if isinstance(tau, str):
@@ -79,24 +86,29 @@ def radius_graph(
         rows,
         columns,
         manifest=reference_of(manifest),
-        builder={"name": "radius", "parameters": {**parameters, "max_neighbours": max_neighbours}, "cost": 0.0},
+        builder={"name": "radius", "parameters": {**parameters, "max_neighbours": most}, "cost": 0.0},
     )
 
 
-def _check(tau: float | str, k: int, max_neighbours: int | None) -> None:
+def _check_tau(tau: float | str) -> None:
     if isinstance(tau, str):
         if tau != "adaptive":
             raise ConfigError(f"There is no τ called {tau!r}", "Give a number, or adaptive")
     elif not 0 <= tau < np.inf:
         raise GraphError(f"τ={tau} is no distance", "Give a number from 0 on, or adaptive")
-    for name, value in (("k", k), ("max_neighbours", max_neighbours)):
-        if value is not None and value < 1:
-            raise GraphError(f"{name}={value} asks for no neighbours", f"Choose {name} >= 1")
 
 
 def _limit(tau: float, metric: str) -> float:
-    """Return the squared Euclidean distance that τ is: |u − v|² = 2 (1 − cos) for directions u and v."""
-    return 2 * tau if metric == "cosine" else tau * tau
+    """Return the squared Euclidean distance that τ reaches: |u − v|² = 2 (1 − cos) for directions u and v.
+
+    Where τ is the rounded root of a squared distance, that one may be a single step of float64 above the rounded τ².
+    """
+    return 2 * tau if metric == "cosine" else float(np.nextafter(tau * tau, np.inf))
+
+
+def _reached(squared: Doubles, tau: float, metric: str) -> npt.NDArray[np.bool_]:
+    """Return which squared distances, none above `_limit`, are within τ."""
+    return np.ones(squared.shape, dtype=np.bool_) if metric == "cosine" else np.sqrt(squared) <= tau
 
 
 def _adaptive(search: Search, k: int, metric: str) -> float:
@@ -114,13 +126,13 @@ def _adaptive(search: Search, k: int, metric: str) -> float:
     return tau
 
 
-def _edges(search: Search, limit: float, most: int | None) -> tuple[Longs, Longs]:
+def _edges(search: Search, tau: float, metric: str, most: int | None) -> tuple[Longs, Longs]:
     rows, columns = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
     total = 0
     for part in progress(search.batches(search.scan_rows), "radius (blocks)"):
         nodes = np.arange(part.start, part.stop)
-        place, points, _ = search.within(nodes, limit)
-        other = nodes[place] != points
+        place, points, squared = search.within(nodes, _limit(tau, metric))
+        other = (nodes[place] != points) & _reached(squared, tau, metric)
         place, points = place[other], points[other]
         if most is not None:
             rank = np.arange(place.size) - np.searchsorted(place, place)

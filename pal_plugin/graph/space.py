@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from pal_plugin.arrays import first_bad_row
+from pal_plugin.arrays import AnyArray, first_bad_row
 from pal_plugin.errors import ConfigError, FeatureError, GraphError
 from pal_plugin.registry import near_matches
 
@@ -50,6 +50,20 @@ def at_least_one(name: str, value: object) -> int:
     return int(value)
 
 
+def as_array(features: npt.ArrayLike) -> AnyArray:
+    """Return the features as an array of whatever type and shape; one that is an array already is not copied.
+
+    Raises:
+        FeatureError: they are lists of different lengths.
+    """
+    try:
+        return np.asarray(features)
+    except ValueError as error:
+        raise FeatureError(
+            f"Features must be an (N, D) array of real numbers: {error}", "Pass rows of the same length"
+        ) from error
+
+
 def checked_features(features: npt.ArrayLike) -> Floats:
     """Return the features as C-ordered float32; a float32 array or memory map that is so already is not copied.
 
@@ -57,7 +71,7 @@ def checked_features(features: npt.ArrayLike) -> Floats:
         FeatureError: they are no (N, D) array of numbers, or row i holds a NaN or infinity.
         GraphError: fewer than two rows.
     """
-    array = np.asarray(features)
+    array = as_array(features)
     if array.ndim != 2 or array.dtype.kind not in "fiu" or array.shape[1] == 0:
         raise FeatureError(
             f"Features must be an (N, D) array of real numbers, found {array.dtype} of shape {array.shape}",

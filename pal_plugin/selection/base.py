@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ class Task:
         candidates: (n,) which samples can be picked, ascending; none of them is labelled.
         labelled: (L,) samples that are labelled already, in the order given.
         labels: (N,) classes of all samples, or None.
+        earlier: how many of `labelled`, its last ones, are the picks of an earlier selection that this one goes on
+            from.
     """
 
     features: AnyArray
@@ -39,6 +42,7 @@ class Task:
     candidates: Longs
     labelled: Longs
     labels: AnyArray | None
+    earlier: int
 
 
 class Selector(BaseEstimator, ABC):  # type: ignore[misc]
@@ -68,7 +72,8 @@ class Selector(BaseEstimator, ABC):  # type: ignore[misc]
                 are left out.
             labels: (N,) the class of every sample, for selectors that balance classes.
             after: an earlier selection to go on from, on the same features or with rows appended to them; its picks
-                come first and count in the budget.
+                come first and count in the budget. Its radii are kept where it is of the same task: by the same
+                selector, of as many samples, with the same labelled ones and candidates. Otherwise they are NaN.
             manifest: the data set of the rows, as a manifest or its reference; kept in the selection.
 
         Raises:
@@ -81,14 +86,14 @@ class Selector(BaseEstimator, ABC):  # type: ignore[misc]
         """
         features = checked_matrix(X)
         reference = reference_of(manifest)
-        for name, picks in (("labelled", labelled), ("after", after)):
-            if isinstance(picks, Selection):
-                _check_manifest(name, picks, reference)
+        check_picks("labelled", labelled, reference)
+        check_picks("after", after, reference)
         count = checked_budget(budget, len(features))
         known = checked_indices("labelled", labelled, len(features))
         earlier = checked_indices("after", after, len(features))
         allowed = np.ones(len(features), dtype=bool) if candidates is None else _mask(candidates, len(features))
         allowed[known] = False
+        made_by = about(self, known, allowed)
         if count > np.count_nonzero(allowed) + np.count_nonzero(~allowed[earlier]):
             raise SelectionError(
                 f"The budget is {count}, but only {np.count_nonzero(allowed)} of {len(features)} samples can be picked",
@@ -97,14 +102,12 @@ class Selector(BaseEstimator, ABC):  # type: ignore[misc]
         allowed[earlier] = False
         classes = None if labels is None else _classes(labels, len(features))
         first = earlier[:count]
-        task = Task(features, count - len(first), np.flatnonzero(allowed), np.concatenate([known, first]), classes)
+        before = np.concatenate([known, first])
+        task = Task(features, count - len(first), np.flatnonzero(allowed), before, classes, len(first))
         indices, radii = self._order(task)
-        if len(first):
-            before = _radii_before(after, len(first), len(task.features))
-            radii = None if radii is None else np.concatenate([before, radii])
-        parameters = {key: value for key, value in self.get_params().items() if not callable(value)}
-        selector = {"name": type(self).__name__, "parameters": parameters}
-        return Selection(np.concatenate([first, indices]), radii, reference, selector, len(features))
+        if radii is not None:
+            radii = np.concatenate([_radii_before(after, len(first), made_by, len(features)), radii])
+        return Selection(np.concatenate([first, indices]), radii, reference, made_by, len(features))
 
     @abstractmethod
     def _order(self, task: Task) -> tuple[Longs, Doubles | None]:
@@ -125,12 +128,42 @@ def pick_device(name: str) -> torch.device:
     return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
 
 
-def _check_manifest(name: str, picks: Selection, reference: Mapping[str, Any] | None) -> None:
-    if picks.manifest is not None and reference is not None and picks.manifest["digest"] != reference["digest"]:
-        if name == "after" and picks.manifest["size"] < reference["size"]:
+def about(selector: Selector, labelled: Longs, allowed: npt.NDArray[np.bool_]) -> dict[str, Any]:
+    """Return what a selection says of how it was made, in plain numbers: see `Selection.selector`.
+
+    Args:
+        selector: what picks.
+        labelled: (L,) samples that are labelled already.
+        allowed: (N,) which samples can be picked.
+    """
+    values = {key: value for key, value in selector.get_params().items() if not callable(value)}
+    parameters = {
+        key: value.tolist() if isinstance(value, (np.generic, np.ndarray)) else value for key, value in values.items()
+    }
+    found: dict[str, Any] = {"name": type(selector).__name__, "parameters": parameters}
+    if not allowed.all():
+        found["pool"] = hashlib.sha256(np.sort(labelled).tobytes() + allowed.tobytes()).hexdigest()
+    return found
+
+
+def check_picks(name: str, picks: Picks | None, reference: Mapping[str, Any] | None) -> None:
+    """Refuse picks of another data set; those of `after` may be of one that rows have been appended to since.
+
+    Args:
+        name: of the argument, for the message.
+        picks: what was given; only a Selection says what it indexes.
+        reference: of the data set at hand.
+
+    Raises:
+        ManifestError: the picks index another data set.
+    """
+    theirs = picks.manifest if isinstance(picks, Selection) else None
+    if theirs is not None and reference is not None and theirs["digest"] != reference["digest"]:
+        same = (theirs["name"], theirs["split"]) == (reference["name"], reference["split"])
+        if name == "after" and same and theirs["size"] < reference["size"]:
             return  # rows were appended
         raise ManifestError(
-            f"{name} indexes {picks.manifest['name']}/{picks.manifest['split']} with {picks.manifest['size']} samples, "
+            f"{name} indexes {theirs['name']}/{theirs['split']} with {theirs['size']} samples, "
             f"the features {reference['name']}/{reference['split']} with {reference['size']}",
             f"Select from the data set that the picks were made of, or make them again ({MADE_BY})",
         )
@@ -197,8 +230,8 @@ def _classes(labels: npt.ArrayLike, samples: int) -> AnyArray:
     return array
 
 
-def _radii_before(after: Selection | None, count: int, samples: int) -> Doubles:
-    """Return the radii of earlier picks; not known where rows may have been added since."""
-    if after is None or after.radii is None or after.samples != samples:
+def _radii_before(after: Selection | None, count: int, made_by: Mapping[str, Any], samples: int) -> Doubles:
+    """Return the radii of earlier picks; NaN where they are of another pool or distance."""
+    if after is None or after.radii is None or after.samples != samples or after.selector != made_by:
         return np.full(count, np.nan)
     return after.radii[:count]

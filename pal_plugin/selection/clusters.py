@@ -24,6 +24,10 @@ class ClusterSelector(Selector):
     The number of clusters is that of the labels after the round, so a single round would order every budget anew. The
     rounds therefore have fixed ends: 10, 20, 40, 80 … picks. A budget that is the end of a round was chosen as its own
     method says, given the picks before it, and all budgets are prefixes of one order.
+
+    Earlier picks (`after`) count in the rounds: after the end of a round the order is that of all picks at once. After
+    a part of a round the rest is picked from the clusters of the whole round, and each earlier pick counts as a label
+    of its cluster: the order may then differ from that of all at once, where it comes to clusters with labels.
     """
 
     metric: str
@@ -40,6 +44,8 @@ class ClusterSelector(Selector):
         pool = np.union1d(task.candidates, task.labelled)
         picks: list[int] = []
         end = self.first
+        while end <= task.earlier:
+            end *= 2
         while len(picks) < task.budget:
             picks += self._round(X, pool, np.concatenate([task.labelled, picks]).astype(np.int64), end, task)
             end *= 2
@@ -47,9 +53,8 @@ class ClusterSelector(Selector):
 
     def _round(self, X: Doubles, pool: Longs, labelled: Longs, end: int, task: Task) -> list[int]:
         """Return the picks up to the round's end, or all that are left."""
-        wanted = min(
-            end - (len(labelled) - len(task.labelled)), len(task.candidates) + len(task.labelled) - len(labelled)
-        )
+        picked = len(labelled) - len(task.labelled)
+        wanted = min(end - task.earlier - picked, len(task.candidates) - picked)
         count = min(len(labelled) + wanted, self.most_clusters or len(pool), len(pool))
         group = _clusters(X[pool], count, self.seed)
         sizes = np.bincount(group, minlength=count)

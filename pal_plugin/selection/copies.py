@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import numpy.typing as npt
 
@@ -32,7 +34,8 @@ def copies(features: AnyArray, rows: Longs) -> npt.NDArray[np.bool_]:
     found = np.zeros(len(rows), dtype=bool)
     seen: set[bytes] = set()
     for place in np.flatnonzero(counts[group] > 1):
-        row = (features[rows[place]] + 0).tobytes()
+        # 128 bits stand for a row: rows themselves would be a second copy of data of which every row is there twice.
+        row = hashlib.blake2b((features[rows[place]] + 0).tobytes(), digest_size=16).digest()
         found[place] = row in seen
         seen.add(row)
     return found

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from pal_plugin.graph.space import Doubles, Longs
 from pal_plugin.selection.base import Picks, checked_indices, pick_device
-from pal_plugin.selection.points import Points, checked_matrix
+from pal_plugin.selection.bounds import product_error
+from pal_plugin.selection.points import Points, checked_matrix, squared_distances
 from pal_plugin.selection.product import full_precision
 
 SHARES = (0.5, 0.95, 1.0)
@@ -27,7 +28,8 @@ class Coverage:
     Attributes:
         budgets: (m,) how many picks, from the first on, ascending.
         distances: (m, 3) the distance within which 50 %, 95 % and 100 % of the samples have a pick (`SHARES`); the last
-            is the covering radius. Float32 precision.
+            is the covering radius. Distances are float64; of picks that float32 cannot tell apart from the nearest one,
+            any may be taken for it.
     """
 
     budgets: Longs
@@ -64,14 +66,13 @@ def coverage(
     found = np.empty((len(budgets), len(SHARES)))
     with torch.inference_mode(), full_precision():
         points = Points(features, metric, pick_device(device))
-        nearest = torch.full((len(points),), torch.inf, device=points.device)
-        cover_(points, nearest, known)
+        nearest = np.full(len(points), np.inf)
+        _cover_exactly(points, nearest, known)
         done = 0
         for place, budget in enumerate(budgets):
-            cover_(points, nearest, order[done:budget])
+            _cover_exactly(points, nearest, order[done:budget])
             done = budget
-            distances = np.sqrt(nearest.cpu().numpy()[rows].astype(np.float64))
-            found[place] = np.quantile(distances, SHARES, method="higher") if len(rows) else 0.0
+            found[place] = np.quantile(np.sqrt(nearest[rows]), SHARES, method="higher") if len(rows) else 0.0
     return Coverage(budgets, np.ldexp(found, -points.exponent))
 
 
@@ -86,6 +87,25 @@ def squared_products(points: Points, rows: slice, others: Longs) -> Tensor:
     """Return squared distances (rows, others) by a float32 product, none below 0."""
     y, c = points.products(rows), points.products(others)
     return (y.square().sum(dim=1)[:, None] + c.square().sum(dim=1) - 2 * y @ c.T).clamp_(min=0)
+
+
+def _cover_exactly(points: Points, nearest: Doubles, picks: Longs) -> None:
+    """Lower `nearest` (N,), float64 squared distances to the nearest pick so far, by more picks, in place.
+
+    Products say which pick is the nearest and of whom it may be nearer than those before, differences say how near.
+    """
+    norms = points.norms.astype(np.float64)
+    for begin in range(0, len(picks), _AT_ONCE):
+        some = picks[begin : begin + _AT_ONCE]
+        centres = points.exact(some)
+        for start in range(0, len(points), TILE):
+            rows = slice(start, start + TILE)
+            products, places = squared_products(points, rows, some).min(dim=1)
+            limit = nearest[rows] + product_error(norms[rows], nearest[rows], points.width)
+            near = np.flatnonzero(products.cpu().numpy() <= limit)
+            exact = squared_distances(points.exact(start + near), centres[places.cpu().numpy()[near]])
+            nearest[start + near] = np.minimum(nearest[start + near], exact)
+    nearest[picks] = 0.0  # whichever pick a product takes for the nearest
 
 
 def cover_(points: Points, nearest: Tensor, picks: Longs) -> None:

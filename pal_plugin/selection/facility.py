@@ -12,6 +12,7 @@ from pal_plugin.selection.base import Selector, Task, pick_device
 from pal_plugin.selection.coverage import TILE, cover_, squared_products
 from pal_plugin.selection.points import Points
 from pal_plugin.selection.product import full_precision
+from pal_plugin.selection.starts import by_mean
 
 _AT_ONCE = 64  # gains that are brought up to date at a time
 
@@ -20,8 +21,10 @@ class FacilityLocation(Selector):
     """Pick what lowers the mean squared distance of all samples to their nearest pick the most: greedy k-medoids.
 
     That is facility location with the similarity "largest squared distance minus squared distance", whose greedy is
-    within 1 − 1/e of the best (Nemhauser, Wolsey & Fisher 1978). Gains are kept lazily (Minoux 1978): one product over
-    all pairs at the start, then a few columns a pick; the N × N matrix is never held. Distances are float32.
+    within 1 − 1/e of the best (Nemhauser, Wolsey & Fisher 1978). Where nothing is labelled, the first pick is the
+    sample nearest to the mean, which has the least sum of squared distances. Gains are kept lazily (Minoux 1978): one
+    product over all pairs at the start, then a few columns a pick; the N × N matrix is never held. Distances are
+    float32.
 
     Args:
         metric: `"euclidean"` or `"cosine"`, see `KCenterGreedy`.
@@ -33,18 +36,24 @@ class FacilityLocation(Selector):
         self.device = device
 
     def _order(self, task: Task) -> tuple[Longs, None]:
+        if task.budget == 0:
+            return task.candidates[:0], None
         with torch.inference_mode(), full_precision():
             points = Points(task.features, self.metric, pick_device(self.device))
-            covered = torch.full((len(points),), 4 * float(points.norms.max()) ** 2, device=points.device)
-            cover_(points, covered, task.labelled)
-            return self._greedy(points, covered, task), None
+            first = np.empty(0, dtype=np.int64)
+            if not len(task.labelled):
+                first = np.array([by_mean(points, task.candidates, np.arange(len(points)), 1)])
+            covered = torch.full((len(points),), torch.inf, device=points.device)
+            cover_(points, covered, task.labelled if len(task.labelled) else first)
+            return self._greedy(points, covered, task, first), None
 
-    def _greedy(self, points: Points, covered: Tensor, task: Task) -> Longs:
-        blocks = range(0, len(task.candidates), TILE if task.budget else len(task.candidates) + 1)
+    def _greedy(self, points: Points, covered: Tensor, task: Task, first: Longs) -> Longs:
+        blocks = range(0, len(task.candidates), TILE)
         gains = [_gains(points, covered, task.candidates[i : i + TILE]) for i in progress(blocks, "gains (blocks)")]
-        bound = np.concatenate(gains) if gains else np.empty(0)
-        fresh = np.zeros(len(bound), dtype=np.int64)  # the picks that a gain accounts for
-        picks: list[int] = []
+        bound = np.concatenate(gains)
+        bound[np.isin(task.candidates, first)] = -np.inf
+        picks = first.tolist()
+        fresh = np.full(len(bound), len(picks))  # the picks that a gain accounts for
         while len(picks) < task.budget:
             best = int(bound.argmax())
             if fresh[best] < len(picks):

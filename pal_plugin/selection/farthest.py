@@ -246,7 +246,7 @@ def traverse(pool: Pool, most: int, ranks: Ranks) -> tuple[Longs, Doubles]:
                 order.append(rest)
                 values.append(np.zeros(len(rest)))
                 break
-            pool.wake(AWAKE * top)
+            pool.wake(min(AWAKE * top, float(np.nextafter(top, 0))))  # the smallest numbers have no 95 %
             continue
         fronts = ranks.gather(pool.front(FRONT))
         front = Front.merged(fronts)

@@ -22,7 +22,7 @@ from pal_plugin.selection.product import full_precision
 from pal_plugin.selection.ranks import Alone
 from pal_plugin.selection.result import Selection
 from pal_plugin.selection.sharded import select_sharded
-from pal_plugin.selection.starts import STARTS, start_at
+from pal_plugin.selection.starts import STARTS, check_start, start_at
 
 NEIGHBOURS = 20  # that the density of a sample is measured by, as TypiClust does
 
@@ -32,7 +32,8 @@ class KCenterGreedy(Selector):
 
     The picks are those of a greedy in float64, which sums squared differences and breaks ties by the lowest index;
     `pal_plugin.selection.farthest` says how they are found at the speed of float32 products. A sample is never picked
-    twice, copies of picked ones come last. Memory beyond the features and the picks' own is O(N).
+    twice, copies of picked ones come last. Memory beyond the features and the picks' own is O(N); with `trim` a copy of
+    the candidates' features comes on top.
 
     Args:
         metric: `"euclidean"`, or `"cosine"`: the Euclidean distance of the rows' directions. A row of zeros has none
@@ -91,8 +92,7 @@ class KCenterGreedy(Selector):
             return self._greedy(points, candidates, task.labelled, task.budget)
 
     def _check(self, task: Task) -> None:
-        if not isinstance(self.start, (int, np.integer)) and self.start not in STARTS:
-            raise ConfigError(f"There is no start {self.start!r}", f"Choose {', '.join(STARTS)} or an index")
+        check_start(self.start)
         if not 0 <= self.trim < 1:
             raise ConfigError(f"trim={self.trim} is no share of the candidates", "Choose one in [0, 1)")
         if self.balanced and task.labels is None:

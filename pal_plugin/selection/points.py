@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pal_plugin.arrays import AnyArray, first_bad_row
 from pal_plugin.errors import FeatureError
-from pal_plugin.graph.space import Doubles, Longs, check_metric
+from pal_plugin.graph.space import Doubles, Longs, as_array, check_metric
 
 Rows: TypeAlias = Longs | slice
 
@@ -32,7 +32,7 @@ def checked_matrix(features: npt.ArrayLike) -> AnyArray:
     Raises:
         FeatureError: not two-dimensional, not of real numbers, without rows or columns, or wider than 131,072.
     """
-    array = np.asarray(features)
+    array = as_array(features)
     if array.ndim != 2 or array.dtype.kind not in "fiub" or 0 in array.shape:
         raise FeatureError(
             f"Features must be an (N, D) array of real numbers, found {array.dtype} of shape {array.shape}",
@@ -120,7 +120,9 @@ class Points:
     @functools.cached_property
     def _resident(self) -> Tensor | None:
         """The float32 features as a tensor where they lie (no copy), or on a GPU with room for them."""
-        if self.features.dtype != np.float32:
+        # torch's tensors have steps of whole numbers, forwards
+        steps = all(step >= 0 and step % self.features.itemsize == 0 for step in self.features.strides)
+        if self.features.dtype != np.float32 or not steps:
             return None
         if self.device.type == "cuda" and self.features.nbytes > torch.cuda.mem_get_info(self.device)[0] // 2:
             return None

@@ -7,7 +7,7 @@ import numpy.typing as npt
 from sklearn.cluster import MiniBatchKMeans
 
 from pal_plugin.errors import ConfigError, GraphError
-from pal_plugin.graph.radius import radius_graph
+from pal_plugin.graph.radius import NoEdgesError, radius_graph
 from pal_plugin.graph.rows import spread
 from pal_plugin.graph.similarity import SimilarityGraph
 from pal_plugin.graph.space import Longs, Space, check_metric, checked_features
@@ -68,8 +68,9 @@ class ProbCover(Selector):
         features = np.asarray(Space.of(checked_features(task.features), self.metric).take(slice(None)))
         means = MiniBatchKMeans(min(self.clusters, len(features)), n_init=1, random_state=self.seed)
         cluster = means.fit_predict(features)
-        squared = np.square(features[sample]).sum(axis=1)[:, None] + np.square(features).sum(axis=1)
-        squared = np.maximum(squared - 2 * features[sample] @ features.T, 0)
+        points = features - features.mean(axis=0, dtype=np.float64).astype(np.float32)  # far out, products cancel
+        squared = np.square(points[sample]).sum(axis=1)[:, None] + np.square(points).sum(axis=1)
+        squared = np.maximum(squared - 2 * points[sample] @ points.T, 0)
         # A ball is pure up to the nearest sample of another cluster.
         other = np.where(cluster[sample][:, None] == cluster, np.inf, squared).min(axis=1)
         finite = other[np.isfinite(other)]
@@ -80,6 +81,8 @@ class ProbCover(Selector):
 def _balls(task: Task, delta: float, metric: str) -> SimilarityGraph:
     try:
         return radius_graph(task.features, delta, metric=metric)
+    except NoEdgesError:  # a ball still covers its own centre
+        return SimilarityGraph.from_edges(len(task.features), [], [])
     except GraphError as error:
         raise ConfigError(f"δ={delta:g}: {error.what}", "Choose a larger delta, or auto") from error
 

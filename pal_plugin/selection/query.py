@@ -80,10 +80,12 @@ class KCenterQuery(SingleAnnotatorPoolQueryStrategy):  # type: ignore[misc]
         return picks, _utilities(self._directions(samples), places, labelled, picks)[:, :shown]
 
     def _directions(self, samples: Doubles) -> Doubles:
+        """Return the points that picks are made of; rows of zeros share one more direction, as in `Points`."""
         if self.metric == "euclidean":
             return samples
-        lengths = np.linalg.norm(samples, axis=1, keepdims=True)
-        return np.asarray(samples / np.maximum(lengths, np.finfo(float).tiny))
+        lengths = np.sqrt(np.square(samples).sum(axis=1, keepdims=True))
+        zero = lengths == 0
+        return np.concatenate([samples / np.where(zero, 1, lengths), zero.astype(np.float64)], axis=1)
 
 
 def _utilities(X: Doubles, places: Longs, labelled: Longs, picks: Longs) -> Doubles:

@@ -35,7 +35,8 @@ class Selection:
             still be picked to the nearest of the prefix and of what was labelled before. Euclidean distance; between
             directions for the cosine metric. NaN where it is not known.
         manifest: the reference of the data set that is indexed, see `Manifest.reference`.
-        selector: what made it: `{"name": …, "parameters": …}`.
+        selector: what made it: `{"name": …, "parameters": …}`, and where not all samples could be picked "pool": a hash
+            of those labelled before and of those that could be.
         samples: N, of the pool; None where it is not known.
     """
 
@@ -65,13 +66,18 @@ class Selection:
 
         For picks farthest first only: the picks of a prefix and the farthest sample after it are all a radius apart,
         and whatever covers them all covers two of them from one centre. So the radius is at most twice the best one.
+        NaN from the first prefix on whose radius is not known, since nothing says how far apart its picks are; and NaN
+        throughout where the picks are balanced, since those of different classes may be near to each other.
 
         Raises:
             SelectionError: these picks have no radii.
         """
         if self.radii is None:
             raise SelectionError("These picks have no radii", "Select by KCenterGreedy")
-        return self.radii / 2
+        if self.selector.get("parameters", {}).get("balanced"):
+            return np.full(len(self), np.nan)
+        # The least so far: picks after others are trimmed anew (trim), and their radii may then be larger than before.
+        return np.asarray(np.minimum.accumulate(self.radii) / 2)
 
     def budget_for(self, radius: float) -> int:
         """Return the smallest budget whose covering radius is at most `radius`.

@@ -11,13 +11,13 @@ import numpy.typing as npt
 from pal_plugin.errors import ConfigError, FeatureError, PalError, SelectionError
 from pal_plugin.graph.similarity import Manifested, reference_of
 from pal_plugin.graph.space import Doubles, Longs
-from pal_plugin.selection.base import Picks, checked_budget, checked_indices, pick_device
+from pal_plugin.selection.base import Picks, about, check_picks, checked_budget, checked_indices, pick_device
 from pal_plugin.selection.copies import copies
 from pal_plugin.selection.farthest import Centres, Pool, covered
 from pal_plugin.selection.points import Points, checked_matrix, squared_distances
 from pal_plugin.selection.ranks import Group, Ranks
 from pal_plugin.selection.result import Selection
-from pal_plugin.selection.starts import STARTS
+from pal_plugin.selection.starts import check_start
 
 if TYPE_CHECKING:
     from pal_plugin.selection.kcenter import KCenterGreedy
@@ -36,26 +36,31 @@ def select_sharded(
     ranks = Group()
     if selector.trim or selector.balanced:
         raise ConfigError("Trimming and balancing look at all rows at once", "Leave them out, or use one process")
+    check_start(selector.start)
     points = _points(selector, X, ranks)
     sizes = ranks.gather(len(points))
     offset, total = sum(sizes[: ranks.rank]), sum(sizes)
+    reference = reference_of(manifest)
     count = checked_budget(budget, total)
+    check_picks("labelled", labelled, reference)
     first = known = checked_indices("labelled", labelled, total)
     if count > total - len(known):
         raise SelectionError(
             f"The budget {count} is more than the {total - len(known)} samples", "Choose a smaller one"
         )
+    allowed = np.ones(total, dtype=bool)
+    allowed[known] = False
+    made_by = about(selector, known, allowed)
     if not len(known):
         first = np.array([_start(selector, points, offset, total, ranks)])
     if count == 0:
-        return Selection(known[:0], np.empty(0), reference_of(manifest), samples=total)
+        return Selection(known[:0], np.empty(0), reference, made_by, total)
     centres = Centres(points, _rows(points, first, offset, ranks), count)
     rows = np.setdiff1d(np.arange(len(points)), first - offset)
     pool = Pool(points, rows, centres, offset)
     pool.drop(np.flatnonzero(copies(points.features, rows)))
     indices, radii = covered(pool, first[len(known) :], count, ranks)
-    about = {"name": type(selector).__name__, "parameters": selector.get_params()}
-    return Selection(indices, radii, reference_of(manifest), about, total)
+    return Selection(indices, radii, reference, made_by, total)
 
 
 def _points(selector: KCenterGreedy, X: npt.ArrayLike, ranks: Ranks) -> Points:
@@ -87,8 +92,6 @@ def _start(selector: KCenterGreedy, points: Points, offset: int, total: int, ran
         if not 0 <= selector.start < total:
             raise SelectionError(f"The start {selector.start} is not among the {total} samples", "Choose one of them")
         return int(selector.start)
-    if selector.start not in STARTS:
-        raise ConfigError(f"There is no start {selector.start!r}", f"Choose {', '.join(STARTS)} or an index")
     parts = [slice(start, start + _STEP) for start in range(0, len(points), _STEP)]
     sums = ranks.gather(np.sum([points.exact(part).sum(axis=0) for part in parts], axis=0))
     mean: Doubles = np.sum(sums, axis=0) / total

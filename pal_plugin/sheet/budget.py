@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pal_plugin.io import atomic_path
 from pal_plugin.selection import Coverage, Selection
 from pal_plugin.selection.coverage import SHARES
@@ -31,7 +33,7 @@ def write_budget_figure(
         picks: in their order.
         covered: their coverage.
         classes: how many of the picks are of each class.
-        certified: whether half of a radius bounds what is possible: see `Selection.lower_bounds`.
+        certified: whether to draw `Selection.lower_bounds`, where they are known.
     """
     import matplotlib as mpl  # heavy
 
@@ -59,7 +61,9 @@ def _distances(axis: Any, certified: Selection | None, covered: Coverage) -> Non
         axis.plot(covered.budgets, distances, color=colour, linewidth=1.4, label=words)
     if certified is not None and len(certified):
         bounds = certified.lower_bounds[covered.budgets - 1]
-        axis.plot(covered.budgets, bounds, color=_BOUND, linewidth=1, linestyle=":", label="no choice covers all below")
+        if np.isfinite(bounds).any():
+            label = "no choice covers all below"
+            axis.plot(covered.budgets, bounds, color=_BOUND, linewidth=1, linestyle=":", label=label)
     axis.set_xscale("log")
     axis.set_ylim(bottom=0)
     axis.set_xlabel("budget: picks, in order", fontsize=9)
@@ -75,7 +79,8 @@ def _classes(axis: Any, classes: Mapping[str, int]) -> None:
     named = len(counts) <= _MOST_NAMES
     axis.barh(places, counts if named else sorted(counts, reverse=True), color="#0072b2", height=0.7 if named else 1)
     axis.axvline(sum(counts) / len(counts), color=_BOUND, linewidth=1, linestyle=":", label="all equally often")
-    axis.set_yticks(places, list(classes), fontsize=8) if named else axis.set_yticks([])
+    names = [name.replace("$", r"\$") for name in classes]  # what stands between two is a formula to matplotlib
+    axis.set_yticks(places, names, fontsize=8) if named else axis.set_yticks([])
     axis.invert_yaxis()
     axis.set_xlabel("picks", fontsize=9)
     axis.set_title(

@@ -224,3 +224,9 @@ def test_every_row_equals_brute_force_on_a_gpu(name, k):
     k = min(k, len(points) - 1)
     found = certified(points, k, "euclidean", device="cuda", precision="bfloat16")
     assert np.array_equal(found.neighbours, brute(points, k))
+
+
+@pytest.mark.parametrize("device", ["tpu", "gpu", "cuda:first", "meta", ""])
+def test_a_device_that_does_not_exist(device):
+    with pytest.raises(DeviceError, match="no device called"):
+        certified(CASES["gaussian"], 3, "euclidean", device=device)

@@ -290,3 +290,13 @@ def test_a_k_that_is_no_whole_number(k: Any) -> None:
 
 def test_numpys_integers_count() -> None:
     assert knn_graph(np.eye(5), np.int64(2)).digest == knn_graph(np.eye(5), 2).digest
+
+
+def test_numpys_own_truth_value():
+    points = np.random.default_rng(0).normal(size=(20, 3))
+    assert knn_graph(points, 3, include_self=np.bool_(True)).digest == knn_graph(points, 3, include_self=True).digest
+
+
+def test_rows_of_different_lengths_are_refused():
+    with pytest.raises(FeatureError, match=r"\(N, D\) array.*same length"):
+        knn_graph([[1.0, 2.0], [3.0]], 1)

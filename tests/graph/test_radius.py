@@ -24,12 +24,12 @@ def squared(points):
     return np.array([np.square(points - point).sum(axis=1) for point in points])
 
 
-def within(points, limit, most=None):
-    """The others of each row within a squared distance, by (distance, index)."""
+def within(points, tau, most=None):
+    """The others of each row within a distance, by (distance, index)."""
     found = []
     for row, distances in enumerate(squared(points)):
         order = np.lexsort((np.arange(len(distances)), distances))
-        found.append([int(i) for i in order if i != row and distances[i] <= limit][:most])
+        found.append([int(i) for i in order if i != row and np.sqrt(distances[i]) <= tau][:most])
     return found
 
 
@@ -43,7 +43,7 @@ def test_equal_to_the_loop(points, data):
     distances = np.sqrt(squared(points)).reshape(-1).tolist()
     tau = data.draw(st.sampled_from([*distances, 0.0, 0.7, 1e3, 1e200]))  # often right on a distance
     most = data.draw(st.none() | st.integers(1, 5))
-    expected = within(points, tau * tau, most)
+    expected = within(points, tau, most)
     if any(expected):
         assert lists(radius_graph(points, tau, max_neighbours=most)) == expected
     else:
@@ -143,6 +143,21 @@ def test_a_tau_below_every_distance_names_one_that_is_not():
     with pytest.raises(GraphError, match=r"within τ=2 of each other. Choose a larger tau.*within 3"):
         radius_graph(points, 2.0)
     assert radius_graph(points, 3.0).num_edges == 18
+
+
+def test_a_pair_exactly_tau_apart_has_an_edge():
+    points = np.random.default_rng(0).normal(size=(300, 16)).astype(np.float32)
+    for row in range(0, 300, 2):
+        tau = float(np.sqrt(squared(points[row : row + 2])[0, 1]))
+        assert row + 1 in radius_graph(points, tau).neighbours(row)[0]
+        assert row + 1 not in radius_graph(points, np.nextafter(tau, 0)).neighbours(row)[0]
+
+
+def test_the_tau_that_the_message_names_makes_a_graph():
+    points = [[0, 0, 0], [1, 1, 1]]
+    with pytest.raises(GraphError, match="have another within") as refused:
+        radius_graph(points, 1.0)
+    assert radius_graph(points, float(refused.value.mend.split()[-1])).num_edges == 2
 
 
 @pytest.mark.parametrize("tau", [-0.1, np.nan, np.inf])

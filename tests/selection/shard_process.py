@@ -14,7 +14,7 @@ import torch
 import torch.distributed as dist
 
 from pal_plugin.errors import PalError
-from pal_plugin.selection import KCenterGreedy
+from pal_plugin.selection import KCenterGreedy, Selection
 
 torch.set_num_threads(1)
 rank, world, port, folder = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], Path(sys.argv[4])
@@ -26,7 +26,11 @@ with np.load(folder / "data.npz") as data:
         rows = np.array_split(data[case["data"]], [case["split"]])[rank]
         try:
             selector = KCenterGreedy(**case["parameters"])
-            picks = selector.select_sharded(rows, case["budget"], labelled=case.get("labelled"))
+            labelled, manifest = case.get("labelled"), None
+            if "picks" in case:  # of the data set named there
+                labelled = Selection(np.arange(3), manifest=case["picks"])
+                manifest = {"name": "a", "split": "train", "size": 900, "digest": "y"}
+            picks = selector.select_sharded(rows, case["budget"], labelled=labelled, manifest=manifest)
             found |= {f"{name}/indices": picks.indices, f"{name}/radii": picks.radii}
         except PalError as error:
             found[f"{name}/error"] = np.array(str(error))

@@ -105,3 +105,15 @@ def test_files_that_are_not_there_or_of_other_data(tmp_path) -> None:
     Selection(np.arange(3), None, HERE.reference() | {"digest": "1" * 64}).save(tmp_path / "other.csv")
     with pytest.raises(ManifestError, match=r"other\.csv"):
         read_samples(tmp_path / "other.csv", HERE)
+
+
+@pytest.mark.parametrize("spread", [1e-3, 1e-4, 1e-5])
+def test_near_copies_are_told_apart(spread) -> None:
+    random = np.random.default_rng(0)
+    centres = random.normal(size=(50, 64))
+    rows = np.repeat(centres / np.linalg.norm(centres, axis=1, keepdims=True), 20, axis=0)
+    rows = (rows + spread * random.normal(size=rows.shape)).astype(np.float32)
+    picks = KCenterGreedy().select(rows, 500)
+    found = coverage(rows, picks, device="cpu").distances[-1, -1]
+    # What float32 cannot tell apart may be measured to another pick of the same twenty.
+    assert picks.radii[-1] * (1 - 1e-9) <= found <= 1.5 * picks.radii[-1]

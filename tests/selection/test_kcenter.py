@@ -353,3 +353,9 @@ def test_memory_beyond_the_features_is_small() -> None:
         [sys.executable, "-c", textwrap.dedent(script), "200000"], capture_output=True, text=True, check=True
     )
     assert int(found.stdout) < 200_000 * 64 + (1 << 26)  # the features are 205 MB
+
+
+@pytest.mark.parametrize("near", [3e-162, 1e-161])
+def test_squares_that_are_the_smallest_numbers_there_are(near) -> None:
+    found = KCenterGreedy(start=0).select(np.array([[0.0], [near], [1.0]]), 3)
+    assert found.indices.tolist() == [0, 2, 1]

@@ -49,3 +49,12 @@ def test_its_parameters_and_its_checks() -> None:
     for wrong in ({"batch_size": 0}, {"candidates": [99]}, {"return_utilities": None}):
         with pytest.raises((ValueError, TypeError)):
             KCenterQuery().query(X, Y, **wrong)
+
+
+def test_utilities_of_a_row_of_zeros() -> None:
+    rows = X.copy()
+    rows[[7, 9]] = 0
+    with pytest.warns(UserWarning, match="no direction"):
+        picks, utilities = KCenterQuery("cosine").query(rows, Y, batch_size=10, return_utilities=True)
+    np.testing.assert_array_equal(picks, np.nanargmax(utilities, axis=1))
+    assert utilities[0, 7] == pytest.approx(np.sqrt(2))

@@ -11,7 +11,7 @@ import pytest
 from pal_plugin.data.manifest import Manifest
 from pal_plugin.errors import ManifestError, SelectionError
 from pal_plugin.oracle.strategies.ordered import read_picks
-from pal_plugin.selection import KCenterGreedy, RandomSelection, Selection
+from pal_plugin.selection import CoreSet, KCenterGreedy, ProbCover, RandomSelection, Selection
 
 IDS = [f'image, "{number}"' for number in range(40)]
 HERE = Manifest("toy", "train", tuple(IDS), "0" * 64)
@@ -93,3 +93,22 @@ def test_prefix_and_radius(picks) -> None:
         picks.budget_for(picks.radii[-1] / 2)
     with pytest.raises(SelectionError, match="no radii"):
         _ = RandomSelection().select(X, 4).lower_bounds
+
+
+@pytest.mark.parametrize(
+    "selector",
+    [
+        KCenterGreedy(seed=np.int64(1), start=np.int64(3), trim=np.float32(0.25)),
+        ProbCover(delta=np.float32(0.5)),
+        CoreSet(batch=np.array([2, 4])),
+        RandomSelection(seed=np.int64(1)),
+    ],
+    ids=str,
+)
+def test_parameters_of_numpys_numbers(selector, tmp_path) -> None:
+    picks = selector.select(X, 6)
+    picks.save(tmp_path / "picks.csv", ids=np.arange(40))
+    found = Selection.load(tmp_path / "picks.csv")
+    np.testing.assert_array_equal(found.indices, picks.indices)
+    assert found.selector == picks.selector
+    assert json.loads((tmp_path / "picks.json").read_text())["ids"] == picks.indices.tolist()

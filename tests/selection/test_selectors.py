@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from pal_plugin.errors import ConfigError
+from pal_plugin.errors import ConfigError, FeatureError
+from pal_plugin.graph import radius_graph
 from pal_plugin.selection import (
     CoreSet,
     FacilityLocation,
@@ -18,6 +19,7 @@ from pal_plugin.selection import (
     RandomSelection,
     TypiClust,
     make_selector,
+    probcover,
 )
 from pal_plugin.testing import SelectorConformance
 
@@ -128,3 +130,65 @@ def test_selectors_by_name() -> None:
         make_selector("kcentre")
     with pytest.raises(ConfigError, match="metric"):
         make_selector("kcenter", metrik="cosine")
+
+
+@every
+def test_rows_in_any_layout(selector) -> None:
+    padded = np.zeros(60, dtype=[("pad", "u1"), ("row", "f4", 6)])  # steps that are no whole number of floats
+    padded["row"] = X[:60]
+    for rows in (X[59::-1], X[:60, ::-1], padded["row"]):
+        expected = selector.select(np.ascontiguousarray(rows), 12).indices
+        np.testing.assert_array_equal(selector.select(rows, 12).indices, expected)
+
+
+@every
+def test_rows_of_different_lengths_are_refused(selector) -> None:
+    with pytest.raises(FeatureError, match="same length"):
+        selector.select([[1.0, 2.0], [3.0]], 1)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+@pytest.mark.parametrize("rows", [3, 8, 15, 30])
+def test_probcover_on_a_few_rows(rows, metric) -> None:
+    for seed in range(20):
+        few = np.random.default_rng(seed).normal(size=(rows, 16)).astype(np.float32)
+        assert sorted(ProbCover(metric=metric).select(few, rows).indices) == list(range(rows))
+
+
+def test_the_radius_of_probcover_far_from_the_origin(monkeypatch) -> None:
+    radii = []
+
+    def noted(features, tau, **options):
+        radii.append(tau)
+        return radius_graph(features, tau, **options)
+
+    monkeypatch.setattr(probcover, "radius_graph", noted)
+    near = (np.random.default_rng(0).normal(size=(1000, 64)) / 100).astype(np.float32)
+    for rows in (near, near + 1000):
+        ProbCover(metric="euclidean").select(rows, 5)
+    assert radii[1] == pytest.approx(radii[0], rel=0.05)  # k-means finds other clusters there
+
+
+def test_probcover_with_balls_that_cover_nothing_else() -> None:
+    assert ProbCover(delta=1e-9, metric="euclidean").select(X, 4, candidates=[9, 3, 7, 5]).indices.tolist() == [
+        3,
+        5,
+        7,
+        9,
+    ]
+    with pytest.raises(ConfigError, match=r"no distance.*larger delta"):
+        ProbCover(delta=-1.0).select(X, 4)
+
+
+@pytest.mark.parametrize("far", [1, 100, 1e4, 1e5])
+def test_facility_location_with_one_row_far_out_is_the_float64_greedy(far) -> None:
+    rows = np.random.default_rng(3).normal(size=(400, 16)).astype(np.float32)
+    rows[7] *= far
+    squared = np.square(rows[:, None].astype(float) - rows[None]).sum(axis=2)
+    nearest, expected = np.full(400, np.inf), []
+    for _ in range(4):
+        cost = np.minimum(nearest[:, None], squared).sum(axis=0)
+        cost[expected] = np.inf
+        expected.append(int(cost.argmin()))
+        nearest = np.minimum(nearest, squared[:, expected[-1]])
+    assert FacilityLocation().select(rows, 4).indices.tolist() == expected

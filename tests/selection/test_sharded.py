@@ -43,10 +43,17 @@ CASES: dict[str, dict[str, Any]] = {
     "two scales": {"data": "huge", "split": 60, "budget": 80, "parameters": {}},
     "none": {"data": "features", "split": 450, "budget": 0, "parameters": {}},
 }
+OTHER = {"name": "b", "split": "test", "size": 900, "digest": "x"}
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "nan": ({"data": "bad", "split": 40, "budget": 3, "parameters": {}}, "On rank 1: Row 5 of the features"),
     "zero": ({"data": "zero", "split": 40, "budget": 3, "parameters": {"metric": "cosine"}}, "no direction"),
     "budget": ({"data": "features", "split": 450, "budget": 901, "parameters": {}}, "between 0 and the 900"),
+    "no start": ({"data": "features", "split": 450, "budget": 9, "parameters": {"start": None}}, "no start None"),
+    "start": ({"data": "features", "split": 450, "budget": 9, "parameters": {"start": 3.0}}, "no start 3.0"),
+    "other data": (
+        {"data": "features", "split": 450, "budget": 9, "parameters": {}, "picks": OTHER},
+        "labelled indexes b/test",
+    ),
     "trim": ({"data": "features", "split": 450, "budget": 9, "parameters": {"trim": 0.1}}, "all rows at once"),
 }
 

@@ -1,6 +1,7 @@
 """The suite elsewhere than today's: `uvx nox -s oldest`, `newest`, `main`; what follows `--` goes to pytest.
 
 `newest` is what `uv sync` gives, on every Python that is supported; `oldest` has the lower bounds of `pyproject.toml`.
+`coverage` is `newest` on one Python, slower, and says which lines no test reaches.
 """
 
 from __future__ import annotations
@@ -39,6 +40,18 @@ def main(session: nox.Session) -> None:
         session.error("Set SOLO_LEARN to a checkout of solo-learn's main")
     install(session, "highest")
     session.run("pytest", *session.posargs, env={"PYTHONPATH": str(checkout)})
+
+
+@nox.session(python=TODAY)
+def coverage(session: nox.Session) -> None:
+    """Which lines the suite reaches, in its own process and in those that it starts; compiled kernels count as not."""
+    install(session, "highest")
+    session.install("coverage>=7.10")  # the first that follows processes by itself
+    folder = Path(session.create_tmp()).resolve()
+    data = {"COVERAGE_FILE": str(folder / ".coverage")}
+    session.run("coverage", "run", "-m", "pytest", *session.posargs, env=data, success_codes=[0, 1])
+    session.run("coverage", "combine", "--quiet", env=data)
+    session.run("coverage", "report", "--skip-covered", "--show-missing", env=data)
 
 
 def install(session: nox.Session, resolution: str) -> None:

@@ -61,7 +61,8 @@ class Checkpoints(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save after every n-th epoch and after the last."""
         done = trainer.current_epoch + 1
-        if done % self.every_n_epochs == 0 or done == trainer.max_epochs:
+        last = done == trainer.max_epochs or 0 < trainer.max_steps <= trainer.global_step  # -1: no limit of steps
+        if last or done % self.every_n_epochs == 0:
             self._save(trainer, (done, 0))
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:

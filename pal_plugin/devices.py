@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from omegaconf import DictConfig
 
@@ -23,12 +26,24 @@ def device_count(cfg: DictConfig) -> int:
     Raises:
         ConfigError: it is none of these.
     """
-    devices = cfg.devices
-    if isinstance(devices, str) and devices != "auto":
-        try:
-            devices = [int(part) for part in devices.split(",") if part.strip()] if "," in devices else int(devices)
-        except ValueError as error:
-            raise ConfigError(f"devices is {devices!r}", "Set it to a number, a list of indices, or auto") from error
-    if devices in ("auto", -1):
+    devices = _parsed(cfg.devices)
+    if devices == "auto" or (_whole(devices) and devices == -1):
         return torch.cuda.device_count() if on_gpu(cfg) else 1
-    return devices if isinstance(devices, int) else len(devices)
+    if _whole(devices) and devices >= 1:
+        return int(devices)
+    if isinstance(devices, Sequence) and len(devices) and all(_whole(index) and index >= 0 for index in devices):
+        return len(devices)
+    raise ConfigError(f"devices is {cfg.devices!r}", "Set it to a number of 1 or more, a list of indices, or auto")
+
+
+def _parsed(devices: Any) -> Any:
+    if not isinstance(devices, str):
+        return devices
+    try:
+        return [int(part) for part in devices.split(",") if part.strip()] if "," in devices else int(devices)
+    except ValueError:
+        return devices
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

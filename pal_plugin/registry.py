@@ -41,26 +41,34 @@ class Registry:
         self._added: dict[str, Any] = {}
 
     def add(self, name: str, thing: Any) -> None:
-        """Register `thing` for this process. A name that is taken by something else is refused.
+        """Register `thing` for this process.
+
+        A method that is called as one of solo-learn's, or as one that ships with this package, goes before it.
 
         Raises:
-            ConfigError: the name belongs to another object.
+            ConfigError: the name was added for another object, or is the entry point of one.
         """
         held = self._added.get(name)
         if held is not None and held is not thing:
-            raise ConfigError(
-                f"Two {self.kind}s are called {name!r}: {_place(held)} and {_place(thing)}", "Rename one of them"
-            )
+            raise self._taken(name, _place(held), thing)
+        point = None if held is thing else self._points().get(name)
+        if point is not None and self.get(name) is not thing:
+            raise self._taken(name, f"{point.value} of {_distribution(point)}", thing)
         self._added[name] = thing
+
+    def _taken(self, name: str, place: str, thing: Any) -> ConfigError:
+        return ConfigError(f"Two {self.kind}s are called {name!r}: {place} and {_place(thing)}", "Rename one of them")
 
     @contextlib.contextmanager
     def holding(self, name: str, thing: Any) -> Iterator[None]:
-        """Register `thing` as long as the block runs."""
+        """Register `thing` as long as the block runs; one that is registered already stays; errors as `add`."""
+        already = name in self._added
         self.add(name, thing)
         try:
             yield
         finally:
-            del self._added[name]
+            if not already:
+                del self._added[name]
 
     def get(self, name: str) -> Any:
         """Return the object called `name`, importing it if need be.

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
 
 from pal_plugin.callbacks import LAST
@@ -32,17 +35,21 @@ def run_folder(cfg: DictConfig) -> Path:
     return folder
 
 
-def checkpoint_to_resume(cfg: DictConfig, identity: dict[str, Any], folder: Path) -> Path | None:
+def checkpoint_to_resume(
+    cfg: DictConfig, identity: dict[str, Any], folder: Path, written: Sequence[str]
+) -> Path | None:
     """Return the checkpoint that `cfg.resume` names, or None to start afresh.
+
+    Where `resume=auto` finds another run in the folder, that run is moved to one of its own first, and a line says so.
 
     Args:
         cfg: a composed config.
         identity: what the run is, as in `Checkpoints`.
         folder: the run's folder, where `resume=auto` looks.
+        written: what a run writes there beside its checkpoint, files and folders.
 
     Raises:
-        CheckpointError: it cannot be read, is no checkpoint of ours, or belongs to another run (which `auto` says in
-            one line instead).
+        CheckpointError: it cannot be read, is no checkpoint of ours, or is named and belongs to another run.
     """
     if cfg.resume is None:
         return None
@@ -50,7 +57,12 @@ def checkpoint_to_resume(cfg: DictConfig, identity: dict[str, Any], folder: Path
     path = folder / LAST if automatic else Path(cfg.resume)
     if automatic and not path.exists():
         return None
-    checkpoint = load_checkpoint(path)
+    try:
+        checkpoint = load_checkpoint(path)
+    except CheckpointError:
+        if automatic and not path.exists():  # rank 0 found out first that it is another run's, and has moved it
+            return None
+        raise
     if not {*IDENTITY, "cursor", "loops"} <= checkpoint.keys():
         raise CheckpointError(
             f"The checkpoint {path} holds no run to go on with", "Name a last.ckpt that pal train wrote"
@@ -59,12 +71,40 @@ def checkpoint_to_resume(cfg: DictConfig, identity: dict[str, Any], folder: Path
     if not changed:
         return path
     if automatic:
-        print(f"pal train: {path} belongs to another run ({changed[0]}); starting afresh", file=sys.stderr)
+        _make_room(folder, written, changed[0])
         return None
     raise CheckpointError(
         f"The checkpoint {path} belongs to another run: {'; '.join(changed)}",
         "Give the values that the run had, or start a new run with resume=null",
     )
+
+
+@rank_zero_only
+def _make_room(folder: Path, written: Sequence[str], difference: str) -> None:
+    aside = set_aside(folder, written)
+    print(
+        f"pal train: {folder} held another run ({difference}), which is now in {aside}; starting afresh",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
+def set_aside(folder: Path, written: Sequence[str]) -> Path:
+    """Move a run out of `folder` into a new one beside it, called like it and numbered, and return that.
+
+    Args:
+        folder: a run's folder, with a checkpoint.
+        written: what else a run writes there, files and folders; the rest stays.
+    """
+    place, number = folder.absolute(), 2
+    while (aside := place.with_name(f"{place.name}-{number}")).exists():
+        number += 1
+    aside.mkdir()
+    # The checkpoint comes last: if this is killed on the way, the next attempt finds it and moves the rest.
+    for name in (*written, LAST):
+        if (folder / name).exists():
+            shutil.move(folder / name, aside / name)
+    return aside
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:

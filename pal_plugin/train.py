@@ -16,20 +16,24 @@ from omegaconf import DictConfig
 
 from pal_plugin.callbacks import LAST, WITHOUT_EDGES, quieten
 from pal_plugin.compiling import compile_backbones
-from pal_plugin.data import ImageDataset, dataset_from_config
+from pal_plugin.data import ImageDataset, PairComposition, dataset_from_config
 from pal_plugin.datamodule import PairData, labelled, validation_images
 from pal_plugin.errors import ConfigError, DeviceError, GraphError, LossError
+from pal_plugin.graph import SimilarityGraph
+from pal_plugin.graph.relations import relations
 from pal_plugin.graphs import make_graph, refresh_interval
 from pal_plugin.host import host_info, load_checkpoint, needs_pair_batch, parse_cfg
+from pal_plugin.host.adapt import without_late_state
 from pal_plugin.host.config import plain
+from pal_plugin.host.limits import check_limits
 from pal_plugin.io import write_json, write_torch
-from pal_plugin.length import with_length
+from pal_plugin.length import batch_of_all, with_length
 from pal_plugin.methods import find_method
 from pal_plugin.precision import training_precision
 from pal_plugin.profiling import StepProfiler
 from pal_plugin.relations import check_method, describe, doubts, figures, share_of_batches
 from pal_plugin.resume import checkpoint_to_resume, run_folder
-from pal_plugin.trainer import make_trainer
+from pal_plugin.trainer import LOGS, make_trainer
 from pal_plugin.values import check_values
 
 MODEL = "model.ckpt"
@@ -54,20 +58,25 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     quieten()
     check_values(cfg)
     _check_device(cfg)
-    check_method(find_method(cfg.method), cfg)  # before anything is fetched, embedded or written
+    method: Any = find_method(cfg.method)
+    check_method(method, cfg)  # before anything is fetched, embedded or written
+    check_limits(method, cfg)
     every = refresh_interval(cfg.graph)
     dataset = dataset_from_config(cfg.data, "train")
-    cfg = with_length(with_classes(cfg, dataset), dataset)
+    cfg = with_classes(cfg, dataset)
+    # Known relations come before the networks: how many batches an epoch has, and so their schedules, depends on them.
+    known = make_graph(cfg.graph, dataset, num_workers=cfg.data.num_workers) if method.wants_relations else None
+    cfg = with_length(cfg, dataset, _composition(cfg, dataset, known))
     module = build(cfg)
     compile_backbones(module, cfg.compile)
     folder = run_folder(cfg)
-    data = _data(cfg, dataset, module)
+    data = _data(cfg, dataset, module, known)
     identity: dict[str, Any] = {
         "config": plain(cfg),
         "dataset": dataset.manifest.digest,
         "graph": None if data.graph is None else data.graph.digest,
     }
-    resume = checkpoint_to_resume(cfg, identity, folder)
+    resume = checkpoint_to_resume(cfg, identity, folder, (METRICS, MODEL, *LOGS))
     begun_run = {} if resume is None else load_checkpoint(resume)
     data.cursor = tuple(begun_run.get("cursor", data.cursor))
     # as it began, also on a machine where `auto` means another
@@ -92,7 +101,8 @@ def train(cfg: DictConfig) -> dict[str, Any]:
         raise KeyboardInterrupt from stop
     metrics = _final_metrics(trainer, data, time.monotonic() - begun)
     if trainer.is_global_zero:
-        export(module, identity["config"], folder / MODEL)
+        seen_as = {"mean": list(dataset.mean), "std": list(dataset.std)}  # data sets of one's own share a name
+        export(module, {**identity["config"], "normalisation": seen_as}, folder / MODEL)
         write_json(folder / METRICS, metrics)
     return {**metrics, "run_dir": str(folder)}
 
@@ -122,12 +132,24 @@ def build(cfg: DictConfig) -> Any:
 
 
 def export(module: torch.nn.Module, config: dict[str, Any], path: Path) -> None:
-    """Write the trained networks and their config, without optimiser state, to `path`."""
-    state = {key: value.detach().cpu() for key, value in module.state_dict().items()}
+    """Write the trained networks and their config, without optimiser state and memories of the run, to `path`."""
+    state = without_late_state(getattr(module, "host_name", ""), module.state_dict())
+    state = {key: value.detach().cpu() for key, value in state.items()}
     write_torch(path, {"state_dict": state, "config": config, "host": host_info().kind})
 
 
-def _data(cfg: DictConfig, dataset: ImageDataset, module: Any) -> PairData:
+def _composition(cfg: DictConfig, dataset: ImageDataset, graph: SimilarityGraph | None) -> PairComposition | None:
+    """Return what the batches of a run that ends by steps are made of, where they are to hold related pairs."""
+    if graph is None or cfg.max_steps is None:
+        return None
+    method: Any = find_method(cfg.method)
+    settings, known = method.settings_of(cfg), relations(graph)
+    alpha, share = settings.graph_alpha, settings.related_share
+    share = share_of_batches(known, alpha=alpha, share=share, dataset=dataset.name)
+    return PairComposition(known, batch_of_all(cfg), share) if share else None
+
+
+def _data(cfg: DictConfig, dataset: ImageDataset, module: Any, known: SimilarityGraph | None) -> PairData:
     if module.wants_factors:
         module.use_factors(dataset)
     pair_batch = module.wants_pair_batch
@@ -137,7 +159,9 @@ def _data(cfg: DictConfig, dataset: ImageDataset, module: Any) -> PairData:
             f"{cfg.method} mixes up the images of a graph's pairs, which it takes for views of one image",
             f"Set method=gps_{cfg.method}, or graph=none",
         )
-    graph = None if cfg.graph is None else make_graph(cfg.graph, dataset, num_workers=cfg.data.num_workers)
+    graph = known
+    if graph is None and cfg.graph is not None:
+        graph = make_graph(cfg.graph, dataset, num_workers=cfg.data.num_workers)
     if graph is not None and not module.wants_relations and not len(graph.positive_rows[1]):
         raise GraphError(
             f"The graph of {dataset.name} has no positive edge: every image would be paired with itself",

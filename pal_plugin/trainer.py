@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import LearningRateMonitor, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger
@@ -23,6 +24,10 @@ from pal_plugin.callbacks import (
 )
 from pal_plugin.compiling import CompileCost
 from pal_plugin.errors import ConfigError
+
+LOGGERS = ("dvclive", "tensorboard", "wandb")  # that there are beside the CSV
+LOGS = ("csv", *LOGGERS)
+"""The folders, in that of a run, that its loggers write to."""
 
 
 def make_trainer(
@@ -45,6 +50,9 @@ def make_trainer(
         validate: whether there are images to validate on.
         refresh_every: after how many epochs each time the graph is built anew; None for never.
         profiler: what its parts are timed by.
+
+    Raises:
+        ConfigError: Lightning has no such accelerator, devices or strategy, or a logger's package is not installed.
     """
     bar = sys.stderr.isatty()
     callbacks: list[Any] = [
@@ -57,33 +65,47 @@ def make_trainer(
         *([CompileCost()] if cfg.compile else []),
         *([TQDMProgressBar()] if bar else []),
     ]
-    return Trainer(
-        accelerator=cfg.accelerator,
-        devices=cfg.devices,
-        num_nodes=cfg.num_nodes,
-        strategy=DDPStrategy(find_unused_parameters=False) if cfg.strategy == "ddp" else cfg.strategy,
-        precision=precision,
-        sync_batchnorm=cfg.sync_batchnorm,
-        max_epochs=cfg.max_epochs,
-        max_steps=-1 if cfg.max_steps is None else cfg.max_steps,
-        accumulate_grad_batches=cfg.accumulate_grad_batches,
-        gradient_clip_val=cfg.get("gradient_clip_val"),
-        limit_train_batches=cfg.limit_train_batches,
-        limit_val_batches=None if validate else 0,
-        check_val_every_n_epoch=cfg.validation.every_n_epochs,
-        num_sanity_val_steps=0,  # it would draw from the random state that a resumed run restores
-        log_every_n_steps=10,
-        logger=_loggers(cfg, folder),
-        callbacks=callbacks,
-        plugins=[AtomicCheckpointIO()],
-        profiler=profiler,
-        default_root_dir=folder,
-        reload_dataloaders_every_n_epochs=1 if refresh_every else 0,  # workers hold a copy of the graph
-        use_distributed_sampler=False,  # our sampler knows its rank
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        enable_progress_bar=bar,
-    )
+    options: dict[str, Any] = {
+        **_of_config(cfg),
+        "precision": precision,
+        "limit_val_batches": None if validate else 0,
+        "num_sanity_val_steps": 0,  # it would draw from the random state that a resumed run restores
+        "log_every_n_steps": 10,
+        "logger": _loggers(cfg, folder),
+        "callbacks": callbacks,
+        "plugins": [AtomicCheckpointIO()],
+        "profiler": profiler,
+        "default_root_dir": folder,
+        "reload_dataloaders_every_n_epochs": 1 if refresh_every else 0,  # workers hold a copy of the graph
+        "use_distributed_sampler": False,  # our sampler knows its rank
+        "enable_checkpointing": False,
+        "enable_model_summary": False,
+        "enable_progress_bar": bar,
+    }
+    try:
+        return Trainer(**options)
+    except (MisconfigurationException, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"Lightning makes no trainer of this config: {' '.join(str(error).split())}",
+            "Correct accelerator, devices, strategy or what else it names",
+        ) from error
+
+
+def _of_config(cfg: DictConfig) -> dict[str, Any]:
+    """Return what the config itself says to Lightning's trainer."""
+    return {
+        "accelerator": cfg.accelerator,
+        "devices": cfg.devices,
+        "num_nodes": cfg.num_nodes,
+        "strategy": DDPStrategy(find_unused_parameters=False) if cfg.strategy == "ddp" else cfg.strategy,
+        "sync_batchnorm": cfg.sync_batchnorm,
+        "max_epochs": cfg.max_epochs,
+        "max_steps": -1 if cfg.max_steps is None else cfg.max_steps,
+        "accumulate_grad_batches": cfg.accumulate_grad_batches,
+        "gradient_clip_val": cfg.get("gradient_clip_val"),
+        "limit_train_batches": cfg.limit_train_batches,
+        "check_val_every_n_epoch": cfg.validation.every_n_epochs,
+    }
 
 
 def _loggers(cfg: DictConfig, folder: Path) -> list[Logger]:

@@ -13,9 +13,10 @@ import torch.nn.functional as F
 from omegaconf import OmegaConf
 
 from pal_plugin.cli import main
-from pal_plugin.data import eval_loader, load_dataset
+from pal_plugin.data import PairComposition, RelatedSampler, eval_loader, load_dataset
 from pal_plugin.errors import ConfigError, DataError
 from pal_plugin.evaluation import attribute_probes, dci, linear_r2
+from pal_plugin.graph.relations import Cliques
 from pal_plugin.launch import compose
 from pal_plugin.length import with_length
 from pal_plugin.methods import load_method
@@ -197,3 +198,17 @@ def test_what_a_data_set_lacks_is_said(tmp_path: Path, capsys: pytest.CaptureFix
         train(compose("adassl_simclr", ["profile=debug", "graph=factors", f"run_dir={tmp_path / 'run'}"]))
     with pytest.raises(ConfigError, match=r"graph\.probability is -1"):
         train(compose("adassl_simclr", ["profile=debug", "graph=factors", "graph.probability=-1"]))
+
+
+def test_batches_with_related_pairs_make_epochs_longer() -> None:
+    """Of a batch of 16 with 2 pairs, 12 are of the epoch's order: 11 batches an epoch of 140 images, and not 8."""
+    cfg = OmegaConf.create(
+        {
+            **{"max_epochs": 1000, "max_steps": 23, "accumulate_grad_batches": 1, "devices": 1, "num_nodes": 1},
+            **{"limit_train_batches": None, "optimizer": {"batch_size": 16}},
+        }
+    )
+    dataset = load_dataset("digits", "train", subset=140)
+    composition = PairComposition(Cliques(np.arange(140) // 2), 16, 0.25)
+    assert len(RelatedSampler(composition, seed=0)) == 11
+    assert with_length(cfg, dataset, composition).max_epochs == 3

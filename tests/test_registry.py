@@ -62,6 +62,25 @@ def test_collision_in_the_process_names_both_sides():
     assert registry.get("x") is fractions.Fraction
 
 
+def test_an_entry_point_is_not_taken_over(site):
+    install(site, "good-dist", "[pal_plugin.gadgets]\nmine = good_mod3:Mine\n", {"good_mod3.py": "class Mine: pass\n"})
+    registry = Registry("gadget")
+    with pytest.raises(ConfigError, match=r"called 'mine': good_mod3:Mine of good-dist and pathlib.*Path"):
+        registry.add("mine", Path)
+    registry.add("mine", registry.get("mine"))  # the same thing
+
+
+def test_holding_leaves_what_was_there():
+    registry = Registry("gadget")
+    with registry.holding("half", fractions.Fraction):
+        assert "half" in registry
+    assert "half" not in registry
+    registry.add("half", fractions.Fraction)
+    with registry.holding("half", fractions.Fraction):
+        pass
+    assert registry.get("half") is fractions.Fraction
+
+
 def test_collision_of_distributions_names_both_sides(site):
     for name in ("first-dist", "second-dist"):
         module = name.replace("-", "_")

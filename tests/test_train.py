@@ -8,6 +8,8 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,9 +17,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.demos.boring_classes import BoringModel
 from numpy.typing import NDArray
 
+from pal_plugin.callbacks import AtomicCheckpointIO, Checkpoints
 from pal_plugin.data import ImageDataset, load_digits
 from pal_plugin.data.sources import SOURCES, Source
 from pal_plugin.datamodule import PairData, validation_images
@@ -26,6 +31,8 @@ from pal_plugin.graph import SimilarityGraph
 from pal_plugin.graphs import make_graph
 from pal_plugin.host import METHODS
 from pal_plugin.launch import compose
+from pal_plugin.methods import load_method
+from pal_plugin.resume import set_aside
 from pal_plugin.train import train, with_classes
 from pal_plugin.trainer import make_trainer
 
@@ -255,3 +262,106 @@ def test_nothing_stops_a_run_early(tmp_path: Path) -> None:
     trainer = make_trainer(cfg, {}, folder, precision="32-true", validate=True, refresh_every=None)
     assert not [callback for callback in trainer.callbacks if isinstance(callback, EarlyStopping)]  # type: ignore[attr-defined]
     assert train(cfg)["epochs"] == 4
+
+
+def test_auto_moves_another_run_out_of_the_way(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "run"
+    (tmp_path / "run-2").mkdir()  # taken
+    run = [*SMALL, f"run_dir={folder}", "resume=auto"]
+    train(compose("simclr", [*run, "max_epochs=2"]))
+    (folder / "notes.txt").write_text("mine")
+    old = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert {"last.ckpt", "model.ckpt", "metrics.json", "csv/version_0/metrics.csv"} <= old.keys()
+    capsys.readouterr()
+    assert train(compose("simclr", run))["run_dir"] == str(folder)
+    aside = tmp_path / "run-3"
+    assert f"{folder} held another run (max_epochs: 2 → 1), which is now in {aside}" in capsys.readouterr().err
+    assert {name: (aside / name).read_bytes() for name in old if name != "notes.txt"} | {"notes.txt": b"mine"} == old
+    assert (folder / "notes.txt").exists()
+    assert json.loads((folder / "metrics.json").read_text())["epochs"] == 1
+    assert [path.name for path in (folder / "csv").iterdir()] == ["version_0"]  # its curve is its own
+    # and it can be gone on with where it is now
+    assert train(compose("simclr", [*SMALL, f"run_dir={aside}", "resume=auto", "max_epochs=2"]))["epochs"] == 2
+    assert not (tmp_path / "run-4").exists()
+
+
+def test_a_kill_while_a_run_is_moved_loses_nothing(tmp_path: Path) -> None:
+    """The checkpoint goes last, so that the next attempt finds that there is something to move."""
+    folder, parts = tmp_path / "run", ("metrics.json", "model.ckpt", "csv")
+    move = (
+        "import os, shutil, sys\nfrom pathlib import Path\nfrom pal_plugin import resume\n"
+        "left, real = int(sys.argv[1]), shutil.move\n"
+        "def killed(*names):\n    global left\n    left -= 1\n    return os._exit(9) if left < 0 else real(*names)\n"
+        f"resume.shutil.move = killed\nresume.set_aside(Path({str(folder)!r}), {parts!r})\n"
+    )
+    for moved in range(5):
+        folder.mkdir()
+        (folder / "csv").mkdir()
+        for name in ("last.ckpt", "model.ckpt", "metrics.json", "csv/log"):
+            (folder / name).write_text(name)
+        assert subprocess.run([sys.executable, "-c", move, str(moved)], check=False).returncode == (
+            9 if moved < 4 else 0
+        )
+        assert (folder / "last.ckpt").exists() == (moved < 4)
+        if moved < 4:
+            set_aside(folder, parts)
+        kept = [path for path in tmp_path.rglob("*") if path.is_file()]
+        assert sorted(path.read_text() for path in kept) == ["csv/log", "last.ckpt", "metrics.json", "model.ckpt"]
+        assert not list(folder.iterdir())
+        for left in tmp_path.iterdir():
+            shutil.rmtree(left)
+
+
+def test_a_run_of_steps_on_known_relations_ends_with_a_checkpoint(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a batch of 16, 8 are of the epoch's order where there are 4 pairs: 4 batches an epoch of 32, and not 2."""
+    nodes = np.arange(32)
+    manifest = load_digits("train").subset(32, 0).manifest
+    SimilarityGraph.from_edges(32, nodes, nodes ^ 1, manifest=manifest).save(tmp_path / "graph")
+    run = [
+        *(*SMALL, "graph=file", f"graph.path={tmp_path / 'graph'}", "method_kwargs.related_share=0.5"),
+        *("max_epochs=100", "max_steps=8", "checkpoint.every_n_epochs=50", f"run_dir={tmp_path / 'run'}"),
+    ]
+    metrics = train(compose("pal_simclr", run))
+    assert (metrics["steps"], metrics["epochs"]) == (8, 2)
+    assert ", 2 epochs, " in capsys.readouterr().err
+    checkpoint = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)
+    assert (checkpoint["global_step"], checkpoint["config"]["max_epochs"]) == (8, 2)
+
+
+@pytest.mark.parametrize(("limits", "step"), [({"max_steps": 3}, 3), ({"max_epochs": 2}, 4)])
+def test_the_last_epoch_is_kept_however_a_run_ends(tmp_path: Path, limits: dict[str, int], step: int) -> None:
+    keeper = Checkpoints(tmp_path, {}, every_n_epochs=10)
+    options: dict[str, Any] = {"max_epochs": 100, **limits, "accelerator": "cpu", "logger": False}
+    trainer = Trainer(
+        **options,
+        limit_train_batches=2,
+        limit_val_batches=0,
+        callbacks=[keeper],
+        plugins=[AtomicCheckpointIO()],
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(BoringModel())
+    assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] == step
+
+
+@pytest.mark.parametrize("method", ["swav", "deepclusterv2"])
+def test_a_method_with_a_memory_is_read_back(method: str, tmp_path: Path) -> None:
+    """From both checkpoints, and from a model.ckpt that still holds what the run remembered."""
+    prototypes = "5" if method == "swav" else "[5]"
+    run = [*SMALL, f"method_kwargs.num_prototypes={prototypes}", f"run_dir={tmp_path / 'run'}"]
+    train(compose(method, run))
+    model = tmp_path / "run" / "model.ckpt"
+    saved = torch.load(model, weights_only=True)
+    last = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)
+    late = last["pal_state"]["late"]
+    assert late
+    assert not late.keys() & saved["state_dict"].keys()
+    older = saved | {"state_dict": saved["state_dict"] | {name: value[0] for name, value in late.items()}}
+    torch.save(older, tmp_path / "older.ckpt")
+    for path in (model, tmp_path / "run" / "last.ckpt", tmp_path / "older.ckpt"):
+        state = load_method(path)[0].state_dict()
+        assert all(torch.equal(value, state[name]) for name, value in saved["state_dict"].items())

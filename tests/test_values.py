@@ -24,11 +24,62 @@ from pal_plugin.values import REAL, WHOLE, check_values
         ("data.on_device=maybe", "data.on_device is 'maybe'"),
         ("graph.k=four", "graph.k is 'four'"),
         ("backbone.name=resnet19", "There is no backbone 'resnet19'. Choose another: did you mean resnet18"),
+        ("seed=null", "seed is None"),
+        ("seed=5000000000", "seed is 5000000000. Set it to 4294967295 or less"),
+        ("accumulate_grad_batches=null", "accumulate_grad_batches is None"),
+        ("checkpoint.every_n_epochs=null", "checkpoint.every_n_epochs is None"),
+        ("scheduler.min_lr=null", "scheduler.min_lr is None"),
+        ("scheduler.warmup_epochs=null", "scheduler.warmup_epochs is None"),
+        ("scheduler.name=cosine", "did you mean warmup_cosine"),
+        ("+scheduler.interval=epoch", "scheduler.interval is 'epoch'"),
+        ("optimizer.lr=inf", "optimizer.lr is inf"),
+        ("+gradient_clip_val=-1", "gradient_clip_val is -1"),
+        ("+gradient_clip_val=abc", "gradient_clip_val is 'abc'"),
+        ("momentum.base_tau=2", "momentum.base_tau is 2 and momentum.final_tau 1.0. Set both to shares"),
+        ("momentum.final_tau=0.5", "the first may not be the larger one"),
+        ("method_kwargs.temperature=0", "method_kwargs.temperature is 0. Set it to a number above 0"),
+        ("knn_eval.k=abc", "knn_eval.k is 'abc'"),
+        ("knn_eval.distance_func=manhattan", "There is no distance 'manhattan'"),
+        ("logger.name=tensorbord", "There is no logger 'tensorbord'. Set logger.name, or logger=none: did you mean"),
+        ("limit_train_batches=5.5", "limit_train_batches is 5.5. Set it to a whole number of batches, a share"),
+        ("precision=bf16-true", "precision is 'bf16-true': images, weights and EMA teachers are float32 here"),
+        ("precision=foo", "Set it to one of auto, 32-true"),
+        ("devices=0", "devices is 0"),
+        ("devices=null", "devices is None"),
+        ("devices=1.5", "devices is 1.5"),
+        ("devices=[]", "devices is []"),
+        ("accelerator=foo", "Lightning makes no trainer of this config:"),
+        ("strategy=foo", "Lightning makes no trainer of this config:"),
+        ("+optimizer.kwargs.foo=1", "The optimizer lars cannot be made of this config"),
+        ("backbone.name=vit_tiny", "vit_tiny is made for images of size 224, and it is to see some of size 8"),
     ],
 )
 def test_refused(override: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "--config-name", "gps_simclr", "profile=debug", override]) == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("method", "override", "said"),
+    [
+        ("simclr", ["scheduler.name=step", "scheduler.lr_decay_steps=5"], "scheduler.lr_decay_steps is 5"),
+        ("wmse", ["optimizer.batch_size=64"], "whitening_size is 128, and wmse whitens a batch of 64"),
+        *(
+            (method, ["optimizer.batch_size=48", "method_kwargs.queue_size=64"], "queue_size is 64, and " + method)
+            for method in ("nnclr", "gps_nnbyol", "nnsiam", "mocov2plus", "adassl_mocov2plus", "ressl")
+        ),
+        ("nnclr", ["devices=3"], "fills its queue with whole batches of 384 (batch_size × devices × num_nodes)"),
+        ("simclr", ["+gradient_clip_val=null", "+scheduler.interval=step", "precision=64-true"], "precision is"),
+    ],
+)
+def test_refused_of_a_method(method: str, override: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--config-name", method, "profile=debug", *override]) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("precision", ["32", "16", "bf16", "bf16-mixed", "16-mixed"])
+def test_short_names_of_precisions(precision: str) -> None:
+    check_values(compose("simclr", ["profile=debug", f"precision={precision}"]))
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from operator import attrgetter
 from typing import Any, ClassVar
 
+import torch
 from omegaconf import DictConfig, OmegaConf
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from pal_plugin.errors import ConfigError
+from pal_plugin.errors import CheckpointError, ConfigError
 from pal_plugin.host import random_state
 from pal_plugin.host.base import HostBase, HostMomentum
 from pal_plugin.host.config import with_defaults
@@ -19,7 +20,8 @@ from pal_plugin.host.release import ReleaseNames, Whitening2d, release_arguments
 from pal_plugin.host.solo import INFO, SOLO_METHODS, SoloMomentum, initialize_momentum_params, methods
 
 STEMS = ("auto", "cifar", "imagenet", "no_maxpool")
-# State that a method makes in `on_train_start` or later, which a plain state dict neither holds nor accepts.
+# State that a method makes in `on_train_start` or later, which a plain state dict neither holds nor accepts; what of it
+# is a tensor belongs to a rank: its own samples, or its own share of a queue.
 LATE_STATE: dict[str, tuple[str, ...]] = {
     "swav": ("queue",),
     "deepclusterv2": ("local_memory_index", "local_memory_embeddings", "assignments"),
@@ -31,31 +33,60 @@ TAKE_SMALL_CROPS = ("simclr",) if INFO.kind == "release" else ("byol", "dino", "
 TAKE_ANY_LARGE_CROPS = ("mae", "wmse")
 
 
+def without_late_state(host_name: str, state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a method's state dict without what it makes when training starts, which a new one does not accept.
+
+    Args:
+        host_name: the method's name in solo-learn.
+        state: weights and buffers by name.
+    """
+    return {name: value for name, value in state.items() if name not in LATE_STATE.get(host_name, ())}
+
+
 class Adapted(nn.Module):
     """First in the order of every method: construction from `cfg`, and the state that solo-learn forgets.
 
     Attributes:
         host_name: the method's name in solo-learn.
         solo_class: its class there.
+
+    Raises:
+        ConfigError: views, a stem, or arguments of backbone or method that there are not.
     """
 
     host_name: ClassVar[str]
     solo_class: ClassVar[type]
+    trainer: Any
+    device: torch.device
+    global_rank: int
+    current_epoch: int
 
     def __init__(self, cfg: DictConfig) -> None:
         _check_views(self.host_name, cfg)
         cfg = with_defaults(cfg)  # a script of main's own has parsed it without our keys
-        if INFO.kind == "release":
-            super().__init__(**release_arguments(self.solo_class, self.host_name, cfg))
-        else:  # both hosts' own k-NN metric breaks on torchmetrics 1; main looks up a method's own backbone by name
-            name = cfg.method if self.host_name in NOT_METHODS else self.host_name
-            super().__init__(OmegaConf.merge(cfg, {"knn_eval": {"enabled": False}, "method": name}))
+        try:
+            self._build(cfg)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(
+                f"{self.host_name} with {cfg.backbone.name} cannot be built from this config: {error}",
+                "Correct backbone.kwargs or method_kwargs",
+            ) from error
         self.cfg = cfg
+        # read by DDP, which would write rank 0's over every rank's before each forward pass
+        self._ddp_params_and_buffers_to_ignore = list(LATE_STATE.get(self.host_name, ()))
         self._resumed: dict[str, Any] | None = None
         self.knn_eval: bool = cfg.knn_eval.enabled
         if self.knn_eval:
             self.knn = OnlineKNN(cfg.knn_eval.k, cfg.knn_eval.distance_func)
         self._set_stem()
+
+    def _build(self, cfg: DictConfig) -> None:
+        """Call the constructor of this solo-learn."""
+        if INFO.kind == "release":
+            super().__init__(**release_arguments(self.solo_class, self.host_name, cfg))
+        else:  # both hosts' own k-NN metric breaks on torchmetrics 1; main looks up a method's own backbone by name
+            name = cfg.method if self.host_name in NOT_METHODS else self.host_name
+            super().__init__(OmegaConf.merge(cfg, {"knn_eval": {"enabled": False}, "method": name}))
 
     def _set_stem(self) -> None:
         """Give the ResNet the stem that the config names: solo-learn decides by the data set's name alone."""
@@ -68,42 +99,81 @@ class Adapted(nn.Module):
             return
         backbones = [self.backbone] + ([self.momentum_backbone] if isinstance(self, SoloMomentum) else [])
         for backbone in backbones:
-            # padding 2 gives a 34×34 first map; it is what solo-learn's published numbers were made with
-            cifar = nn.Conv2d(3, 64, kernel_size=3, stride=1, padding=2, bias=False)
-            wide = nn.Conv2d(3, 64, kernel_size=7, stride=2, padding=3, bias=False)
-            backbone.conv1 = cifar if stem == "cifar" else wide
-            nn.init.kaiming_normal_(backbone.conv1.weight, mode="fan_out", nonlinearity="relu")
+            if not self._has_pretrained_stem(backbone, stem):
+                # padding 2 gives a 34×34 first map; it is what solo-learn's published numbers were made with
+                cifar = nn.Conv2d(3, 64, kernel_size=3, stride=1, padding=2, bias=False)
+                wide = nn.Conv2d(3, 64, kernel_size=7, stride=2, padding=3, bias=False)
+                backbone.conv1 = cifar if stem == "cifar" else wide
+                nn.init.kaiming_normal_(backbone.conv1.weight, mode="fan_out", nonlinearity="relu")
             backbone.maxpool = nn.MaxPool2d(3, stride=2, padding=1) if stem == "imagenet" else nn.Identity()
         if len(backbones) == 2:
             initialize_momentum_params(*backbones)
 
+    def _has_pretrained_stem(self, backbone: nn.Module, stem: str) -> bool:
+        """Return whether the first convolution is one of ImageNet's weights: solo-learn may have put CIFAR's there."""
+        kwargs: Any = self.cfg.backbone.kwargs
+        conv1: Any = backbone.conv1
+        return stem != "cifar" and bool(kwargs.get("weights") or kwargs.get("pretrained")) and conv1.kernel_size[0] == 7
+
     def on_train_start(self) -> None:
-        """Let the method set itself up, then put back what the checkpoint remembers."""
+        """Let the method set itself up, then put back what the checkpoint remembers.
+
+        Raises:
+            CheckpointError: it remembers what each of another number of processes kept.
+        """
         super().on_train_start()  # type: ignore[misc]
         if self._resumed is None:
             return
         for path, value in self._resumed["late"].items():
             owner, _, name = path.rpartition(".")
             target = attrgetter(owner)(self) if owner else self
-            setattr(target, name, value.to(self.device) if hasattr(value, "to") else value)
+            own = self._of_this_rank(value) if isinstance(value, list) else value
+            setattr(target, name, own.to(self.device) if isinstance(own, Tensor) else own)
         random_state.restore(self._resumed["random"])
         self._resumed = None
 
+    def _of_this_rank(self, values: list[Tensor]) -> Tensor:
+        world: int = self.trainer.world_size
+        if len(values) != world:
+            raise CheckpointError(
+                f"The checkpoint remembers what each of {len(values)} processes kept for {self.host_name}, and this "
+                f"run has {world}",
+                "Resume it with the devices and num_nodes that it had",
+            )
+        return values[self.global_rank]
+
+    def on_train_epoch_start(self) -> None:
+        """Let the method begin its epoch, and the online k-NN forget the one before."""
+        super().on_train_epoch_start()  # type: ignore[misc]
+        if self.knn_eval:
+            self.knn.forget()
+        set_epoch = getattr(self.trainer.train_dataloader, "set_epoch", None)  # see `register.GraphPairLoader`
+        if set_epoch is not None:
+            set_epoch(self.current_epoch)
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the late state and the random state to the checkpoint."""
+        """Add the late state, tensors as a list by rank, and the random state to the checkpoint; on all ranks."""
         late = {}
         for path in LATE_STATE.get(self.host_name, ()):
             try:
-                late[path] = attrgetter(path)(self)
+                value = attrgetter(path)(self)
             except AttributeError:  # training has not begun
                 continue
-            checkpoint["state_dict"].pop(path, None)
+            late[path] = self._by_rank(value) if isinstance(value, Tensor) else value
+        checkpoint["state_dict"] = without_late_state(self.host_name, checkpoint["state_dict"])
         checkpoint["pal_state"] = {"late": late, "random": random_state.capture()}
+
+    def _by_rank(self, value: Tensor) -> list[Tensor]:
+        if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+            return [value]
+        own = value.to(self.device).contiguous()
+        gathered = [torch.empty_like(own) for _ in range(torch.distributed.get_world_size())]
+        torch.distributed.all_gather(gathered, own)
+        return gathered
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the state that can only be put back when training starts."""
-        for path in LATE_STATE.get(self.host_name, ()):
-            checkpoint["state_dict"].pop(path, None)
+        checkpoint["state_dict"] = without_late_state(self.host_name, checkpoint["state_dict"])
         self._resumed = checkpoint.get("pal_state")
 
 

@@ -6,6 +6,7 @@ These classes are put between a host's method and the host's base class (`adapt.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -16,7 +17,7 @@ from torch.nn import functional as F
 
 from pal_plugin.errors import ConfigError
 from pal_plugin.host.config import plain
-from pal_plugin.host.optim import make_optimizer, make_scheduler
+from pal_plugin.host.optim import check_scheduler, make_optimizer, make_scheduler
 from pal_plugin.host.solo import INFO, SoloBase, SoloMomentum
 from pal_plugin.host.teacher import move_teacher
 
@@ -130,7 +131,7 @@ class HostBase(SoloBase):  # type: ignore[misc]
         for key in ("loss", "acc1", "acc5"):
             outs[key] = sum(outs[key]) / probed
         self._log_probe("train_", outs, class_loss="class_loss")
-        if self.knn_eval:
+        if self.knn_eval and self.trainer.enable_validation:
             self.knn.add_train(torch.cat(outs["feats"][: self.num_large_crops]), torch.cat(targets))
         return outs
 
@@ -164,7 +165,12 @@ class HostBase(SoloBase):  # type: ignore[misc]
             self.log_dict({"val_knn_acc1": accuracy["top1"], "val_knn_acc5": accuracy["top5"]}, sync_dist=True)
 
     def configure_optimizers(self) -> Any:
-        """Build optimiser and schedule from the config (see `optim.py`)."""
+        """Build optimiser and schedule from the config (see `optim.py`).
+
+        Raises:
+            ConfigError: see `check_scheduler` and `make_optimizer`.
+        """
+        check_scheduler(self.cfg.scheduler)
         optimizer, constant = make_optimizer(
             self.cfg.optimizer.name,
             self.learnable_params,
@@ -177,7 +183,7 @@ class HostBase(SoloBase):  # type: ignore[misc]
         scheduler = make_scheduler(
             self.cfg.scheduler.name,
             optimizer,
-            decay_steps=self.cfg.scheduler.lr_decay_steps,
+            decay_steps=self._decay_steps(),
             constant_groups=constant,
             warmup_steps=self.warmup_epochs * steps / self.max_epochs,
             total_steps=steps,
@@ -187,6 +193,16 @@ class HostBase(SoloBase):  # type: ignore[misc]
         if scheduler is None:
             return optimizer
         return [optimizer], [{"scheduler": scheduler, "interval": "step", "frequency": 1}]
+
+    def _decay_steps(self) -> list[float]:
+        """Return the first steps of the epochs in which the schedule `step` lowers the rate."""
+        if self.cfg.scheduler.name != "step":
+            return []
+        if self.trainer.train_dataloader is None:  # a run that ends by steps alone has not asked for it
+            self.trainer.fit_loop.setup_data()
+        # not a share of all steps: max_steps may end the run within an epoch
+        steps = math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)
+        return [epoch * steps for epoch in self.cfg.scheduler.lr_decay_steps]
 
 
 class HostMomentum(SoloMomentum, HostBase):  # type: ignore[misc]

@@ -11,6 +11,8 @@ from pal_plugin.evaluation.knn import knn_accuracy
 class OnlineKNN:
     """Collects an epoch's training features and scores the validation features against them.
 
+    `forget` is to be called where an epoch begins: older features are those of older networks.
+
     Under DDP each rank votes with the features it saw, and Lightning averages the ranks.
 
     Args:
@@ -32,12 +34,16 @@ class OnlineKNN:
         """Remember features to be classified."""
         self._test.append(_labelled(features, targets))
 
+    def forget(self) -> None:
+        """Forget all features."""
+        self._train.clear()
+        self._test.clear()
+
     def compute(self) -> dict[str, float]:
         """Return top-1 and top-5 accuracy in percent and forget the features; NaN where either side is empty."""
         train_x, train_y = _joined(self._train)
         test_x, test_y = _joined(self._test)
-        self._train.clear()
-        self._test.clear()
+        self.forget()
         if not len(train_y) or not len(test_y):
             return {"top1": float("nan"), "top5": float("nan")}
         return knn_accuracy(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler, MultiStepLR
+from torch.optim.lr_scheduler import LRScheduler
 
 from pal_plugin.errors import ConfigError
 from pal_plugin.registry import near_matches
@@ -161,6 +161,35 @@ class WarmupCosine(LRScheduler):
         return self.min_lr + (base - self.min_lr) * (1 + math.cos(math.pi * turn)) / 2
 
 
+class StepDecay(LRScheduler):
+    """A tenth of the rate from each of some steps on, in closed form of the step.
+
+    Args:
+        optimizer: whose groups are scheduled.
+        decay_steps: the steps.
+        constant_groups: indices of groups that keep their rate.
+        last_epoch: index of the last step, -1 for a fresh start (PyTorch's name for it).
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        decay_steps: Iterable[float],
+        constant_groups: Iterable[int] = (),
+        last_epoch: int = -1,
+    ) -> None:
+        self.decay_steps = list(decay_steps)
+        self.constant_groups = list(constant_groups)
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> list[float | torch.Tensor]:
+        """Return each group's rate at the current step."""
+        factor = 0.1 ** sum(self.last_epoch >= step for step in self.decay_steps)
+        return [
+            base if group in self.constant_groups else factor * float(base) for group, base in enumerate(self.base_lrs)
+        ]
+
+
 OPTIMIZERS: dict[str, type[Optimizer]] = {
     "sgd": torch.optim.SGD,
     "lars": LARS,
@@ -180,6 +209,33 @@ def check_optimizer(name: str) -> None:
         raise ConfigError(f"There is no optimizer {name!r}", f"Set optimizer.name: {near_matches(name, OPTIMIZERS)}")
 
 
+def check_scheduler(settings: Mapping[str, Any]) -> None:
+    """Refuse a schedule that there is not.
+
+    Args:
+        settings: the config's `scheduler`. As in solo-learn main, `lr_decay_steps` of `step` are epochs, whatever
+            `interval` says.
+
+    Raises:
+        ConfigError: an unknown name, `step` without its list of epochs, or `warmup_cosine` by the epoch.
+    """
+    name, epochs, interval = settings["name"], settings.get("lr_decay_steps"), settings.get("interval", "step")
+    if name not in SCHEDULERS:
+        known = near_matches(str(name), SCHEDULERS)
+        raise ConfigError(f"There is no scheduler {name!r}", f"Set scheduler.name: {known}")
+    listed = isinstance(epochs, Sequence) and all(isinstance(epoch, (int, float)) for epoch in epochs)
+    if name == "step" and not (listed and epochs):
+        raise ConfigError(
+            f"scheduler.lr_decay_steps is {epochs!r}, and the scheduler step divides the rate after so many epochs",
+            "Set it to a list of epochs, for example scheduler.lr_decay_steps=[60,80]",
+        )
+    if interval not in (("step",) if name == "warmup_cosine" else ("step", "epoch")):
+        raise ConfigError(
+            f"scheduler.interval is {interval!r}, and the rate of {name} changes with every step of the optimiser",
+            "Set it to step, or leave it out",
+        )
+
+
 def make_optimizer(
     name: str, groups: ParamGroups, *, lr: float, weight_decay: float, exclude_bias_n_norm_wd: bool, **kwargs: Any
 ) -> tuple[Optimizer, list[int]]:
@@ -194,7 +250,7 @@ def make_optimizer(
         **kwargs: further arguments of the optimiser.
 
     Raises:
-        ConfigError: unknown name.
+        ConfigError: unknown name, or arguments that the optimiser does not take.
     """
     check_optimizer(name)
     groups = [{**group, "params": list(group["params"])} for group in groups]
@@ -202,32 +258,31 @@ def make_optimizer(
         groups = [part for group in groups for part in _split_decay(group)]
     constant = [index for index, group in enumerate(groups) if group.pop("static_lr", False)]
     factory: Any = OPTIMIZERS[name]
-    return factory(groups, lr=lr, weight_decay=weight_decay, **kwargs), constant
+    try:
+        return factory(groups, lr=lr, weight_decay=weight_decay, **kwargs), constant
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f"The optimizer {name} cannot be made of this config: {error}",
+            "Correct optimizer.kwargs, or the other values of optimizer.*",
+        ) from error
 
 
 def make_scheduler(
-    name: str, optimizer: Optimizer, *, decay_steps: list[int] | None, constant_groups: list[int], **warmup_cosine: Any
+    name: str, optimizer: Optimizer, *, decay_steps: Sequence[float], constant_groups: list[int], **warmup_cosine: Any
 ) -> LRScheduler | None:
     """Build the schedule `name`, stepped once per optimiser step; `None` for a constant rate.
 
     Args:
-        name: one of `SCHEDULERS`.
+        name: one of `SCHEDULERS`; see `check_scheduler`.
         optimizer: whose rates are scheduled.
         decay_steps: steps at which `step` divides the rate by ten.
         constant_groups: see `WarmupCosine`.
         **warmup_cosine: further arguments of `WarmupCosine`.
-
-    Raises:
-        ConfigError: unknown name, or `step` without its steps.
     """
-    if name not in SCHEDULERS:
-        raise ConfigError(f"There is no scheduler {name!r}", f"Set scheduler.name: {near_matches(name, SCHEDULERS)}")
     if name == "none":
         return None
     if name == "step":
-        if not decay_steps:
-            raise ConfigError("The scheduler 'step' has no steps", "Set scheduler.lr_decay_steps=[…]")
-        return MultiStepLR(optimizer, decay_steps)
+        return StepDecay(optimizer, decay_steps, constant_groups)
     return WarmupCosine(optimizer, constant_groups=constant_groups, **warmup_cosine)
 
 

@@ -50,7 +50,7 @@ def register(methods: Mapping[str, type]) -> None:
 class NeighbourViews(Dataset[Any]):
     """A data set of solo-learn main whose second view shows a neighbour.
 
-    The neighbour is drawn as a function of (seed, epoch, index); the epoch is counted by `GraphPairLoader`.
+    The neighbour is drawn as a function of (seed, epoch, index); the epoch is set by `GraphPairLoader`.
 
     Its samples are `(index (V,), [view_1, view_2, …], target (V,))`: of every view, what it shows.
 
@@ -110,12 +110,23 @@ class RelatedViews(Dataset[Any]):
 
 
 class GraphPairLoader(DataLoader[Any]):
-    """A loader that tells its `NeighbourViews` which epoch it is; every pass is the next epoch."""
+    """A loader that tells its `NeighbourViews` which epoch it is; every pass is the next epoch.
+
+    Our methods call `set_epoch`, so that a resumed script goes on with the draws of its epoch. Lightning has started
+    the workers of the first epoch before that: with workers, this one is drawn as epoch 0 is.
+    """
+
+    epoch = 0  # of the next pass
+
+    def set_epoch(self, epoch: int) -> None:
+        """Let the pass that has just begun, if there are no workers, or begins now be that of `epoch`."""
+        self.epoch = epoch
+        self.dataset.epoch = epoch  # type: ignore[attr-defined]
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
-        iterator = super().__iter__()
-        self.dataset.epoch += 1  # type: ignore[attr-defined]
-        return iterator
+        self.dataset.epoch = self.epoch  # type: ignore[attr-defined]  # before the workers are given their copies
+        self.epoch += 1
+        return super().__iter__()
 
 
 def _parse_cfg(original: Callable[..., DictConfig], cfg: DictConfig) -> DictConfig:

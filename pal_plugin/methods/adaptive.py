@@ -185,7 +185,7 @@ class AdaptiveLatent(nn.Module):
         self, optimizer: Optimizer, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
     ) -> None:
         """Clip the norm of the networks' gradient; the online probes, of which they learn nothing, do not count."""
-        if gradient_clip_val is not None:
+        if gradient_clip_val:  # 0 is Lightning's word for none
             groups = [group for group in optimizer.param_groups if "classifier" not in group.get("name", "")]
             clip_grad_norm_([parameter for group in groups for parameter in group["params"]], gradient_clip_val)
 

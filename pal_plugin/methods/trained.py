@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from pal_plugin.errors import CheckpointError
 from pal_plugin.host import load_checkpoint, parse_cfg
+from pal_plugin.host.adapt import without_late_state
 from pal_plugin.methods.lookup import find_method
 
 
@@ -34,8 +35,9 @@ def load_method(path: str | PathLike[str]) -> tuple[Any, DictConfig]:
     cfg = OmegaConf.create(checkpoint["config"])
     with torch.random.fork_rng(devices=[]):
         method: Any = find_method(cfg.method)(parse_cfg(cfg))
+    state = without_late_state(method.host_name, checkpoint["state_dict"])  # model.ckpt of older runs holds it
     try:
-        missing, unexpected = method.load_state_dict(checkpoint["state_dict"], strict=False)
+        missing, unexpected = method.load_state_dict(state, strict=False)
     except RuntimeError as error:
         raise _other_networks(path, cfg.method, str(error)) from error
     trained = {name for name, value in method.named_parameters() if value.requires_grad}

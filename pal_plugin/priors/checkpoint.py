@@ -73,7 +73,7 @@ class CheckpointPrior:
         self._runs = {"device": device, "precision": precision}
 
     def fitted(self, dataset: ImageDataset) -> NetworkPrior:
-        """Return the prior; of `dataset` it takes the normalisation, where the backbone was trained on that data set.
+        """Return the prior; the normalisation of `dataset` is taken where the checkpoint tells only that name.
 
         Raises:
             ConfigError: nothing tells how the images were normalised in training.
@@ -90,9 +90,12 @@ class CheckpointPrior:
         )
 
     def _normalisation(self, dataset: ImageDataset) -> tuple[Triple, Triple]:
-        trained_on = OmegaConf.select(self._cfg, "data.dataset")
         if self._given is not None:
             return self._given
+        noted = OmegaConf.select(self._cfg, "normalisation")
+        if noted is not None:
+            return tuple(noted.mean), tuple(noted.std)
+        trained_on = OmegaConf.select(self._cfg, "data.dataset")
         if trained_on == dataset.name:
             return dataset.mean, dataset.std
         if trained_on in _NORMALISATIONS:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
+from torchvision.models import ResNet18_Weights, resnet18
 
 from pal_plugin.errors import ConfigError
 from pal_plugin.host import METHODS, BaseMethod, BaseMomentumMethod, host_info, parse_cfg
+from pal_plugin.host.online_knn import OnlineKNN
 from pal_plugin.methods import find_method, method_names
 
 RELEASE = [
@@ -51,9 +54,11 @@ class Views(Dataset[Any]):
         return index, [torch.randn(3, 8, 8, generator=generator) for _ in range(2)], label
 
 
-def fit(module: LightningModule, *, steps: int = 2, data: Dataset[Any] | None = None, **options: Any) -> Trainer:
+def fit(
+    module: LightningModule, *, steps: int = 2, max_epochs: int = 1, data: Dataset[Any] | None = None, **options: Any
+) -> Trainer:
     trainer = Trainer(
-        max_epochs=1,
+        max_epochs=max_epochs,
         limit_train_batches=steps,
         accelerator="cpu",
         logger=False,
@@ -151,6 +156,93 @@ def test_the_stem_follows_the_data_sets_name(make_config: MakeConfig) -> None:
     other = METHODS["simclr"](parse_cfg(make_config("simclr", backbone=auto)))
     assert cifar.backbone.conv1.kernel_size == (3, 3)
     assert other.backbone.conv1.kernel_size == (7, 7)
+
+
+@pytest.mark.parametrize(("stem", "dataset", "kept"), [("imagenet", "digits", True), ("cifar", "digits", False)])
+@pytest.mark.parametrize("method", ["simclr", "byol"])
+def test_a_pretrained_first_convolution_is_kept(
+    method: str,
+    stem: str,
+    dataset: str,
+    kept: bool,
+    make_config: MakeConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Weights as torchvision downloads them, in the folder where it looks for them first."""
+    weights = resnet18().state_dict()
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    file = tmp_path / "hub" / "checkpoints" / Path(ResNet18_Weights.IMAGENET1K_V1.url).name
+    file.parent.mkdir(parents=True)
+    torch.save(weights, file)
+    backbone = {"stem": stem, "kwargs": {"weights": "IMAGENET1K_V1"}}
+    module = METHODS[method](parse_cfg(make_config(method, backbone=backbone, data={"dataset": dataset})))
+    for network in [module.backbone, *([module.momentum_backbone] if method in MOMENTUM else [])]:
+        assert torch.equal(network.layer1[0].conv1.weight, weights["layer1.0.conv1.weight"])
+        assert (network.conv1.kernel_size == (7, 7)) == kept
+        assert torch.equal(network.conv1.weight, weights["conv1.weight"]) if kept else True
+
+
+def test_a_stem_over_solo_learns_own(make_config: MakeConfig) -> None:
+    """CIFAR's, which main puts there by the data set's name, is replaced in a pretrained network, too."""
+    cfg = parse_cfg(make_config("simclr", backbone={"stem": "imagenet"}, data={"dataset": "cifar10"}))
+    assert METHODS["simclr"](cfg).backbone.conv1.kernel_size == (7, 7)
+
+
+def test_backbone_arguments_that_there_are_not(make_config: MakeConfig) -> None:
+    with pytest.raises(ConfigError, match=r"simclr with resnet18 cannot be built.*'foo'.*Correct backbone\.kwargs"):
+        METHODS["simclr"](parse_cfg(make_config("simclr", backbone={"kwargs": {"foo": 1}})))
+
+
+class Rates(Callback):
+    """Notes the rates of every step."""
+
+    def __init__(self) -> None:
+        self.seen: list[dict[str, float]] = []
+
+    def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
+        self.seen.append({g.get("name", str(i)): g["lr"] for i, g in enumerate(trainer.optimizers[0].param_groups)})
+
+
+@pytest.mark.parametrize("epochs", [3, -1])
+def test_a_step_schedule_counts_epochs(epochs: int, make_config: MakeConfig) -> None:
+    """As solo-learn main's does, and SimSiam's predictor keeps its rate; a run may end within an epoch."""
+    cfg = make_config("simsiam", scheduler={"name": "step", "lr_decay_steps": [1, 2]}, max_epochs=3)
+    module, rates = METHODS["simsiam"](parse_cfg(cfg)), Rates()
+    options: dict[str, Any] = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar"), False)
+    trainer = Trainer(
+        max_epochs=epochs,
+        max_steps=5,
+        accumulate_grad_batches=2,
+        accelerator="cpu",
+        callbacks=[rates],
+        enable_model_summary=False,
+        **options,
+    )
+    trainer.fit(module, DataLoader(Views(), batch_size=8))  # 4 batches, 2 steps an epoch
+    first, base = list(rates.seen[0]), module.lr
+    constant = [name for name, rate in rates.seen[-1].items() if rate == base]
+    assert len(rates.seen) == 10
+    assert [step[first[0]] / base for step in rates.seen] == pytest.approx([1] * 4 + [0.1] * 4 + [0.01] * 2)
+    assert len(constant) == 1
+    assert {step[constant[0]] for step in rates.seen} == {base}
+
+
+def test_online_knn_votes_with_the_epoch_at_hand(make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[int] = []
+    compute = OnlineKNN.compute
+
+    def count(self: OnlineKNN) -> dict[str, float]:
+        held.append(sum(len(targets) for _, targets in self._train))
+        return compute(self)
+
+    monkeypatch.setattr(OnlineKNN, "compute", count)
+    cfg = parse_cfg(make_config("simclr", knn_eval={"enabled": True}))
+    fit(METHODS["simclr"](cfg), steps=4, max_epochs=3, check_val_every_n_epoch=3)
+    assert held == [2 * 32]  # two views of every image, of the last of three epochs
+    module = METHODS["simclr"](cfg)
+    fit(module, steps=4, limit_val_batches=0)
+    assert not module.knn._train
 
 
 def test_learning_rates_scale_with_the_batch(make_config: MakeConfig) -> None:

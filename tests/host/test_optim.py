@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pal_plugin.errors import ConfigError
 from pal_plugin.host import host_info
-from pal_plugin.host.optim import LARS, WarmupCosine, make_optimizer, make_scheduler
+from pal_plugin.host.optim import LARS, WarmupCosine, check_scheduler, make_optimizer, make_scheduler
 from pal_plugin.host.solo import momentum
 from pal_plugin.host.teacher import move_teacher
 
@@ -214,8 +214,39 @@ def test_bad_names() -> None:
     groups = [{"params": [parameter]}]
     with pytest.raises(ConfigError, match="did you mean lars"):
         make_optimizer("larss", groups, lr=1.0, weight_decay=0.0, exclude_bias_n_norm_wd=False)
-    optimizer = torch.optim.SGD(groups, lr=1.0)
     with pytest.raises(ConfigError, match="did you mean warmup_cosine"):
-        make_scheduler("cosine", optimizer, decay_steps=None, constant_groups=[])
-    with pytest.raises(ConfigError, match="lr_decay_steps"):
-        make_scheduler("step", optimizer, decay_steps=None, constant_groups=[])
+        check_scheduler({"name": "cosine"})
+
+
+@pytest.mark.parametrize("epochs", [None, [], 5, "5", ["a"]])
+def test_a_step_schedule_without_its_epochs(epochs: Any) -> None:
+    with pytest.raises(ConfigError, match=r"lr_decay_steps is .*list of epochs"):
+        check_scheduler({"name": "step", "lr_decay_steps": epochs})
+
+
+def test_the_interval_of_a_schedule() -> None:
+    """Main steps its `step` by epochs whatever the interval says; what is not done is refused."""
+    check_scheduler({"name": "step", "lr_decay_steps": [1, 2], "interval": "epoch"})
+    check_scheduler({"name": "warmup_cosine", "interval": "step"})
+    with pytest.raises(ConfigError, match=r"scheduler\.interval is 'epoch'.*every step"):
+        check_scheduler({"name": "warmup_cosine", "interval": "epoch"})
+
+
+def test_arguments_that_an_optimizer_does_not_take() -> None:
+    groups = [{"params": [torch.nn.Parameter(torch.zeros(1))]}]
+    with pytest.raises(ConfigError, match=r"optimizer sgd cannot be made of this config.*'foo'.*optimizer\.kwargs"):
+        make_optimizer("sgd", groups, lr=1.0, weight_decay=0.0, exclude_bias_n_norm_wd=False, foo=1)
+
+
+def test_a_step_schedule_and_its_constant_groups() -> None:
+    groups = [{"params": [torch.nn.Parameter(torch.zeros(1))]} for _ in range(2)]
+    optimizer = torch.optim.SGD(groups, lr=0.4)
+    schedule = make_scheduler("step", optimizer, decay_steps=[2, 4.5], constant_groups=[1])
+    assert schedule is not None
+    seen = []
+    for _ in range(6):
+        seen.append([group["lr"] for group in optimizer.param_groups])
+        optimizer.step()
+        schedule.step()
+    assert [rates[0] for rates in seen] == pytest.approx([0.4, 0.4, 0.04, 0.04, 0.04, 0.004])
+    assert {rates[1] for rates in seen} == {0.4}

@@ -13,8 +13,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from lightning.pytorch import Callback, Trainer
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
+from torch.utils.data import Dataset, default_collate
 from torchvision.datasets import CIFAR10, CIFAR100, ImageFolder
 
 import pal_plugin
@@ -24,8 +27,8 @@ from pal_plugin.data.cifar100 import read_python
 from pal_plugin.data.manifest import Manifest
 from pal_plugin.errors import ManifestError
 from pal_plugin.graph import SimilarityGraph
-from pal_plugin.host import host_info
-from pal_plugin.host.register import _check_graph, _manifest
+from pal_plugin.host import host_info, parse_cfg
+from pal_plugin.host.register import GraphPairLoader, NeighbourViews, _check_graph, _manifest
 from pal_plugin.host.solo import SOLO_METHODS
 from pal_plugin.methods import find_method
 
@@ -184,6 +187,70 @@ def test_what_a_script_of_mains_own_is_refused(
     assert f"ManifestError: The graph in {tmp_path / 'other'} indexes folder/train" in refusal
 
 
+class Numbers(Dataset[Any]):
+    """16 samples whose views are their indices, as main's data sets give them."""
+
+    def __len__(self) -> int:
+        return 16
+
+    def __getitem__(self, index: int) -> Any:
+        return index, [torch.tensor(index), torch.tensor(index)], 0
+
+
+def drawn(loader: GraphPairLoader) -> list[int]:
+    return [int(neighbour) for index, _, _ in loader for neighbour in index[:, 1]]
+
+
+def test_neighbours_are_drawn_alike_for_any_number_of_workers() -> None:
+    nodes = np.repeat(np.arange(16), 8)
+    graph = SimilarityGraph.from_edges(16, nodes, (nodes + np.tile(np.arange(1, 9), 16)) % 16)
+
+    def loader(workers: int) -> GraphPairLoader:
+        views = NeighbourViews(Numbers(), graph, seed=0)
+        return GraphPairLoader(views, batch_size=8, num_workers=workers, collate_fn=default_collate)
+
+    alone, shared = loader(0), loader(2)
+    passes = [drawn(alone) for _ in range(3)]
+    assert [drawn(shared) for _ in range(3)] == passes
+    assert passes[0] != passes[1] != passes[2]
+    again = loader(2)
+    again.set_epoch(2)  # as in a script that is resumed
+    assert drawn(again) == passes[2]
+
+
+def test_a_resumed_script_goes_on_with_the_draws_of_its_epoch(
+    make_config: Callable[..., DictConfig], tmp_path: Path
+) -> None:
+    """As Lightning resumes it, in a process without workers."""
+    nodes = np.repeat(np.arange(16), 8)
+    graph = SimilarityGraph.from_edges(16, nodes, (nodes + np.tile(np.arange(1, 9), 16)) % 16)
+
+    class Images(Numbers):
+        def __getitem__(self, index: int) -> Any:
+            return index, [torch.full((3, 8, 8), index / 16)] * 2, 0
+
+    class Seen(Callback):
+        def __init__(self) -> None:
+            self.neighbours: dict[int, list[int]] = {}
+
+        def on_train_batch_start(self, trainer: Trainer, module: Any, batch: Any, batch_idx: int) -> None:
+            self.neighbours.setdefault(trainer.current_epoch, []).extend(batch[0][:, 1].tolist())
+
+    def run(epochs: int, resume: Path | None = None) -> Seen:
+        seen, views = Seen(), NeighbourViews(Images(), graph, seed=0)
+        off: dict[str, Any] = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar"), False)
+        trainer = Trainer(max_epochs=epochs, accelerator="cpu", callbacks=[seen], enable_model_summary=False, **off)
+        module: Any = find_method("gps_simclr")(parse_cfg(make_config("gps_simclr")))
+        loader = GraphPairLoader(views, batch_size=8, collate_fn=default_collate)
+        trainer.fit(module, loader, ckpt_path=resume, weights_only=False)
+        trainer.save_checkpoint(tmp_path / f"{epochs}.ckpt")
+        return seen
+
+    whole = run(3).neighbours
+    run(2)
+    assert run(3, tmp_path / "2.ckpt").neighbours == {2: whole[2]}
+
+
 def test_mains_data_sets_are_told_by_their_manifest(tmp_path: Path) -> None:
     """Main's order of files, images and all; torchvision's classes stand for those that main derives from them."""
     images = photographs(tmp_path / "images")
@@ -213,7 +280,7 @@ def test_cifars_manifest_is_the_one_of_our_own_loader(name: str, tmp_path: Path)
         for number, file in enumerate(files):
             part = slice(10_000 * number, 10_000 * (number + 1))
             np.hstack([labels[part, None], planes[part]]).tofile(file)
-        images, _, ids = read_binary(files)
+        images, _, ids = read_binary(tmp_path, [file.name for file in files])
     else:
         content = {b"data": planes, b"fine_labels": labels.tolist(), b"coarse_labels": labels.tolist()}
         published = pickle.dumps(content, protocol=3)

@@ -173,6 +173,57 @@ def test_killed_while_a_checkpoint_is_written(runs: Runs, whole_runs: WholeRuns)
     assert_equal(whole_runs(runs.config), runs.state("killed"))
 
 
+ON_TWO_RANKS = ["devices=2", "strategy=ddp"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["swav", "deepclusterv2"])
+def test_every_rank_keeps_a_memory_of_its_own(
+    method: str, run_ranks: Callable[..., list[int | None]], tmp_path: Path
+) -> None:
+    """Also after both processes were killed."""
+
+    def run(name: str, kill_at_batch: int | None, *more: str) -> list[int | None]:
+        overrides = [*SMALL, *METHODS[method], *ON_TWO_RANKS, f"run_dir={tmp_path / name}", *more]
+        arguments = {"config": method, "overrides": overrides, "kill_at_batch": kill_at_batch, "kill_in_save": None}
+        return run_ranks(SCRIPT, arguments)
+
+    assert run("whole", None) == [0, 0]
+    assert 0 not in run("killed", 6)  # of 4 batches an epoch
+    assert run("killed", None, "resume=auto") == [0, 0]
+    whole, killed = (load_checkpoint(tmp_path / name / "last.ckpt") for name in ("whole", "killed"))
+    assert killed["cursor"] == (3, 0)
+    for key in ("state_dict", "optimizer_states"):
+        assert_equal(whole[key], killed[key], key)
+    late = whole["pal_state"]["late"]
+    assert_equal(late, killed["pal_state"]["late"], "late")
+    if method == "swav":
+        rows = torch.cat([queue[0] for queue in late["queue"]])
+        assert len(rows.unique(dim=0)) == len(rows) == 32
+    else:
+        assert sorted(torch.cat(late["local_memory_index"]).tolist()) == list(range(64))
+        assert (late["assignments"][0] >= 0).all()  # every sample has a cluster
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("runs", ["swav"], indirect=True)
+def test_memories_of_another_number_of_processes(runs: Runs, whole_runs: WholeRuns, tmp_path: Path) -> None:
+    assert runs("run", batch=13) == -signal.SIGKILL
+    last = tmp_path / "run" / "last.ckpt"
+    checkpoint = load_checkpoint(last)
+    late = checkpoint["pal_state"]["late"]
+    (queue,) = late["queue"]
+    late["queue"] = [queue, queue]
+    torch.save(checkpoint, last)
+    overrides = [*SMALL, *METHODS["swav"], f"run_dir={tmp_path / 'run'}", f"resume={last}"]
+    with pytest.raises(CheckpointError, match=r"each of 2 processes kept for swav, and this run has 1"):
+        train(compose("swav", overrides))
+    late["queue"] = queue  # as it was written before there was one for each
+    torch.save(checkpoint, last)
+    train(compose("swav", overrides))
+    assert_equal(whole_runs("swav"), runs.state("run"))
+
+
 def test_another_run_is_not_resumed(tmp_path: Path) -> None:
     small = [*SMALL, "max_epochs=1", f"run_dir={tmp_path / 'a'}"]
     train(compose("simclr", [*small, "seed=0"]))

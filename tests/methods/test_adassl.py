@@ -389,7 +389,7 @@ def test_a_penalty_that_is_not_finite(digits: ImageDataset, make: Make, tmp_path
     assert path.read_bytes() == kept
 
 
-@pytest.mark.parametrize("clip", [None, 1e-3])
+@pytest.mark.parametrize("clip", [None, 0, 1e-3])
 def test_clipping_leaves_the_probes_out(clip: float | None, digits: ImageDataset, make: Make) -> None:
     class Norms(Callback):
         def on_train_batch_end(self, trainer: Trainer, pl_module: Any, *_: Any) -> None:

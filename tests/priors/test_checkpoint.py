@@ -12,12 +12,15 @@ from omegaconf import OmegaConf
 from PIL import Image
 from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Normalize, Resize, ToTensor
 
+from pal_plugin.data import load_dataset
 from pal_plugin.data.digits import load_digits
 from pal_plugin.errors import CheckpointError, ConfigError
 from pal_plugin.evaluation import encode
 from pal_plugin.host import load_backbone
 from pal_plugin.host.checkpoint import make_backbone
+from pal_plugin.launch import compose
 from pal_plugin.priors import embed, make_prior, ready
+from pal_plugin.train import train
 
 CIFAR10 = ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
 SAFE = "precision=float32&device=cpu"
@@ -84,6 +87,22 @@ def test_ours_is_what_the_evaluation_encodes(ours, network, digits):
     assert np.array_equal(found, reference(network, digits.images, 8, digits.mean, digits.std))
     backbone, _ = load_backbone(ours)
     assert np.allclose(found, encode(backbone, digits, precision="float32", crop_size=8), atol=1e-5)
+
+
+def test_what_a_run_has_seen_is_normalised_as_it_was_also_where_data_sets_share_a_name(tmp_path):
+    rng = np.random.default_rng(0)
+    for name, low in (("dark", 0), ("light", 150)):
+        images = rng.integers(low, low + 100, (32, 8, 8, 3), dtype=np.uint8)
+        np.savez(tmp_path / f"{name}.npz", train_images=images)
+    overrides = ["profile=debug", "data=arrays", f"data.root={tmp_path / 'dark.npz'}", "data.crop_size=8"]
+    train(compose("simclr", [*overrides, "optimizer.batch_size=16", "max_steps=1", f"run_dir={tmp_path / 'run'}"]))
+    dark, light = (load_dataset("arrays", "train", root=tmp_path / f"{name}.npz") for name in ("dark", "light"))
+    assert light.mean[0] > 2 * dark.mean[0]
+    network, _ = load_backbone(tmp_path / "run" / "model.ckpt")
+    prior = ready(make_prior(f"checkpoint:{tmp_path / 'run' / 'model.ckpt'}?{SAFE}"), light)
+    found = prior.embed(light.images[:4])
+    expected = reference(network.eval(), light.images[:4], 8, dark.mean, dark.std)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_plain_solo_learns_has_its_own_resolution_and_normalisation(released, network, digits):

@@ -22,7 +22,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, MultiStepLR
 from pal_plugin.callbacks import AtomicCheckpointIO, quieten
 from pal_plugin.data import ImageDataset
 from pal_plugin.errors import ConfigError, DataError
-from pal_plugin.evaluation.features import encode, find_device
+from pal_plugin.evaluation.features import autocast, encode, find_device
 from pal_plugin.evaluation.sgd import seeded
 from pal_plugin.evaluation.supervised.batches import LabelledBatches, in_memory, normalise, steps_of_epoch
 from pal_plugin.evaluation.supervised.wide_resnet import headless, make_classifier
@@ -264,13 +264,14 @@ def _found(folder: Path, identity: dict[str, Any]) -> Path | None:
 
 @torch.inference_mode()
 def _scores(module: Classifier, test: ImageDataset, device: torch.device) -> dict[str, Any]:
-    """Return accuracies on labelled test images, in percent."""
+    """Return accuracies on labelled test images, in percent, computed in the precision of training."""
     images, labels = in_memory(test), torch.from_numpy(test.labels)
     if (labels < 0).any():
         raise DataError(f"{int((labels < 0).sum())} test images have no label", "Pass labelled ones")
     mean, std = (torch.tensor(part).view(1, 3, 1, 1) for part in (test.mean, test.std))
     network = module.network.to(device).eval()
-    parts = [network(normalise(part, mean, std).to(device)).float().cpu() for part in torch.split(images, 512)]
+    with autocast(device, "auto"):
+        parts = [network(normalise(part, mean, std).to(device)).float().cpu() for part in torch.split(images, 512)]
     best = torch.cat(parts).topk(min(5, test.num_classes)).indices
     hits = best == labels[:, None]
     classes = {

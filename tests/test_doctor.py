@@ -11,6 +11,7 @@ import sysconfig
 from pathlib import Path
 
 import pytest
+from threadpoolctl import threadpool_info
 
 from pal_plugin.doctor import examine, report
 
@@ -72,7 +73,8 @@ def test_schema(here):
 def test_blas_names_the_kernels(here):
     assert "numpy: " in here["blas"]
     assert "threads" in here["blas"]
-    assert "faiss" in here["blas"]
+    own = [pool for pool in threadpool_info() if "faiss" in pool["filepath"]]  # older wheels link theirs in, unseen
+    assert ("faiss" in here["blas"]) == bool(own)
 
 
 def test_versions_are_those_of_the_metadata(here):

@@ -34,8 +34,12 @@ def test_the_result_can_be_written_to():
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "YCbCr"])
 def test_other_modes_are_what_pillow_converts_them_to(mode):
     image = Image.fromarray(COLOUR).convert(mode)
-    kind = {"CMYK": "TIFF", "YCbCr": "TIFF"}.get(mode, "PNG")
-    decoded = decode_image(encoded(image, kind), "x")
+    content = encoded(image, {"CMYK": "TIFF", "YCbCr": "TIFF"}.get(mode, "PNG"))
+    try:
+        Image.open(io.BytesIO(content)).load()
+    except OSError as error:
+        pytest.skip(f"Pillow {Image.__version__} does not read what it wrote: {error}")
+    decoded = decode_image(content, "x")
     assert decoded.shape == (6, 9, 3)
     np.testing.assert_array_equal(decoded, np.asarray(image.convert("RGB")))
 
@@ -48,7 +52,8 @@ def test_alpha_is_dropped_as_torchvision_does():
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "PPM"])
 def test_16_bits_are_scaled_not_clipped(kind):
     gray = np.array([[0, 128, 257, 40000, 65535]], np.uint16)
-    decoded = decode_image(encoded(Image.fromarray(gray), kind), "x")
+    by_hand = b"P5 5 1 65535\n" + gray.astype(">u2").tobytes()  # older Pillows read it and do not write it
+    decoded = decode_image(by_hand if kind == "PPM" else encoded(Image.fromarray(gray), kind), "x")
     expected = np.rint(gray / 257).astype(np.uint8)
     np.testing.assert_array_equal(decoded, np.repeat(expected[..., None], 3, axis=2))
 
@@ -105,10 +110,13 @@ JPEG = encoded(Image.fromarray(np.repeat(RNG.integers(0, 256, (64, 64, 1), dtype
         (JPEG[:10], "."),
         (encoded(Image.fromarray(COLOUR), "PNG")[:60], "."),
         (b"\x89PNG\r\n\x1a\n" + bytes(40), "."),
-        (b"Pf\n1 1\n-1.0\n" + bytes(4), "mode F"),  # of floats, in the family that holds 16-bit gray
+        (
+            b"Pf\n1 1\n-1.0\n" + bytes(4),
+            "mode F|not an image",
+        ),  # of floats, in the family that holds 16-bit gray; known from 10.3
         (b"P6 100000 100000 255\n", "pixels"),  # a "bomb": 30 GB out of 21 bytes
     ],
 )
 def test_what_is_no_image_is_named_with_the_reason(content, why):
-    with pytest.raises(ImageError, match=rf"The image holiday/1\.jpg cannot be decoded: .*{why}.*undecodable=skip"):
+    with pytest.raises(ImageError, match=rf"The image holiday/1\.jpg cannot be decoded: .*({why}).*undecodable=skip"):
         decode_image(content, "holiday/1.jpg")

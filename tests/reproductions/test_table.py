@@ -49,7 +49,7 @@ RUNS = [
 
 def test_spread_and_gaps() -> None:
     assert spread([38.0, 37.0]) == {"mean": 37.5, "std": pytest.approx(0.71), "seeds": 2}
-    assert spread([38.0]) == {"mean": 38.0, "std": 0.0, "seeds": 1}
+    assert spread([38.0]) == {"mean": 38.0, "seeds": 1}  # which has no spread
     assert gaps(RUNS, "knn") == [15.0, 12.0]
     assert gaps(RUNS[:3], "knn") == [15.0]  # seeds that have both arms
     assert gaps(RUNS[:2], "knn") == []

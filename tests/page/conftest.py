@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -130,9 +131,15 @@ class Person:
         self.page.locator(".tile").first.wait_for()
         self.page.wait_for_timeout(SETTLE_MS)
 
-    def settle(self) -> None:
-        """Until the server has everything that was sent."""
-        self.page.wait_for_function(SENT)
+    def settle(self, page: Page | None = None) -> None:
+        """Until the server has everything that was sent, from another page of theirs perhaps.
+
+        By hand, since the page's policy forbids what Playwright's `wait_for_function` does.
+        """
+        page, end = page or self.page, time.monotonic() + 15
+        while not page.evaluate(SENT):
+            assert time.monotonic() < end, "something is still to be sent"
+            page.wait_for_timeout(20)
 
     def tiles(self) -> Locator:
         """The candidates' buttons."""

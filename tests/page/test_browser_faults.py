@@ -63,7 +63,7 @@ def test_answers_outlive_the_tab_and_are_never_given_to_another_store(serve: Ser
     server.start()
     other.goto(server.url)
     other.locator(".tile").first.wait_for()
-    other.wait_for_function("() => !Object.keys(localStorage).some((key) => key.startsWith('pal.outbox.'))")
+    somebody.settle(other)
     assert relations(server.answered()) == [truth]
 
     server.kill()
@@ -181,7 +181,7 @@ def test_a_question_answered_otherwise_in_a_second_tab_is_said_and_left(served: 
     second.locator(".pick").nth(1).click()
     second.locator("#send").click()
     expect(second.locator("#toast")).to_have_class("error")
-    second.wait_for_function("() => !Object.keys(localStorage).some((key) => key.startsWith('pal.outbox.'))")
+    first.settle(second)
     assert relations(first.mine()) == [[0]]
 
 

@@ -1,4 +1,4 @@
-"""How long a run is where its config says it in steps."""
+"""How long a run is: where its config says it in steps, and where its control has shorter epochs."""
 
 from __future__ import annotations
 
@@ -16,14 +16,25 @@ def batch_of_all(cfg: DictConfig) -> int:
     return int(cfg.optimizer.batch_size * device_count(cfg) * cfg.num_nodes)
 
 
+def epochs_without_pairs(epochs: int, related_share: float) -> int:
+    """Return how many epochs without related pairs take as many steps as `epochs` with them, within an epoch.
+
+    Related pairs are beside the samples that an epoch goes through, so that it has more batches.
+
+    Args:
+        epochs: of a run whose batches hold related pairs.
+        related_share: the share of those batches that is composed along known relations, in [0, 1).
+    """
+    return round(epochs / (1 - related_share))
+
+
 def with_length(cfg: DictConfig, dataset: ImageDataset, composition: PairComposition | None = None) -> DictConfig:
     """Return `cfg` with `max_epochs` lowered to what `max_steps` takes at most: schedules end with the run.
 
     Args:
         cfg: a composed config.
         dataset: the training images.
-        composition: of the batches, where they hold related pairs: these are beside the samples that an epoch goes
-            through, so that it has more batches.
+        composition: of the batches, where they hold related pairs.
     """
     if cfg.max_steps is None:
         return cfg

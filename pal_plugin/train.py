@@ -56,14 +56,10 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     """
     begun = time.monotonic()
     quieten()
-    check_values(cfg)
-    _check_device(cfg)
-    method: Any = find_method(cfg.method)
-    check_method(method, cfg)  # before anything is fetched, embedded or written
-    check_limits(method, cfg)
-    every = refresh_interval(cfg.graph)
+    _check(cfg)
     dataset = dataset_from_config(cfg.data, "train")
     cfg = with_classes(cfg, dataset)
+    method: Any = find_method(cfg.method)
     # Known relations come before the networks: how many batches an epoch has, and so their schedules, depends on them.
     known = make_graph(cfg.graph, dataset, num_workers=cfg.data.num_workers) if method.wants_relations else None
     cfg = with_length(cfg, dataset, _composition(cfg, dataset, known))
@@ -82,6 +78,7 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     # as it began, also on a machine where `auto` means another
     precision = begun_run.get("precision", training_precision(cfg))
     seed_everything(cfg.seed, verbose=False)  # what embedding drew, and whether it was in the cache, must not matter
+    every = refresh_interval(cfg.graph)
     options = {"validate": data.validation is not None, "refresh_every": every, "precision": precision}
     profiler = StepProfiler(module) if cfg.get("profiler") else None
     trainer = make_trainer(cfg, identity, folder, profiler=profiler, **options)
@@ -89,16 +86,7 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     _say_how(cfg, precision, trainer)
     for doubt in _doubts(cfg, data, module, trainer.world_size):
         _say(doubt)
-    try:
-        trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
-    except LossError:
-        if (folder / LAST).exists():
-            _say(f"the last good checkpoint is {folder / LAST}; resume=auto goes on from it with the config as it was")
-        raise
-    except SystemExit as stop:  # what Lightning makes of Ctrl-C
-        if (folder / LAST).exists():
-            print(f"pal train: to go on, add run_dir={folder} resume=auto", file=sys.stderr)
-        raise KeyboardInterrupt from stop
+    _fit(trainer, module, data, folder, resume)
     metrics = _final_metrics(trainer, data, time.monotonic() - begun)
     if trainer.is_global_zero:
         seen_as = {"mean": list(dataset.mean), "std": list(dataset.std)}  # data sets of one's own share a name
@@ -136,6 +124,30 @@ def export(module: torch.nn.Module, config: dict[str, Any], path: Path) -> None:
     state = without_late_state(getattr(module, "host_name", ""), module.state_dict())
     state = {key: value.detach().cpu() for key, value in state.items()}
     write_torch(path, {"state_dict": state, "config": config, "host": host_info().kind})
+
+
+def _check(cfg: DictConfig) -> None:
+    """Refuse what is wrong in the config before anything is fetched, embedded or written."""
+    check_values(cfg)
+    _check_device(cfg)
+    method: Any = find_method(cfg.method)
+    check_method(method, cfg)
+    check_limits(method, cfg)
+    refresh_interval(cfg.graph)
+
+
+def _fit(trainer: Trainer, module: Any, data: PairData, folder: Path, resume: Path | None) -> None:
+    """Train, and say how to go on where that ends early."""
+    try:
+        trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
+    except LossError:
+        if (folder / LAST).exists():
+            _say(f"the last good checkpoint is {folder / LAST}; resume=auto goes on from it with the config as it was")
+        raise
+    except SystemExit as stop:  # what Lightning makes of Ctrl-C
+        if (folder / LAST).exists():
+            print(f"pal train: to go on, add run_dir={folder} resume=auto", file=sys.stderr)
+        raise KeyboardInterrupt from stop
 
 
 def _composition(cfg: DictConfig, dataset: ImageDataset, graph: SimilarityGraph | None) -> PairComposition | None:

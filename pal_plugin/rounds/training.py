@@ -22,6 +22,7 @@ from pal_plugin.errors import ConfigError
 from pal_plugin.evaluation import encode, knn_accuracy
 from pal_plugin.host import load_backbone
 from pal_plugin.launch import compose, explained
+from pal_plugin.length import epochs_without_pairs
 from pal_plugin.methods import find_method
 from pal_plugin.train import METRICS, MODEL, train
 
@@ -68,8 +69,8 @@ def training_config(method: str, data: Mapping[str, Any], seed: int, overrides: 
 def config_of_round(cfg: DictConfig, graph: Path, folder: Path, *, related: bool) -> DictConfig:
     """Return the config of one round.
 
-    Without a related pair it is the plain control: the same networks with their host's own loss (α = 0). Batches are
-    then without drawn relations, which makes epochs shorter: as many more of them keep the steps, within an epoch.
+    Without a related pair it is the plain control: the same networks with their host's own loss (α = 0), for as many
+    steps, within an epoch.
 
     Args:
         cfg: of `training_config`.
@@ -81,7 +82,7 @@ def config_of_round(cfg: DictConfig, graph: Path, folder: Path, *, related: bool
     made.graph.path, made.run_dir, made.resume = str(graph), str(folder), "auto"
     if not related:
         learner: Any = find_method(cfg.method)
-        made.max_epochs = round(cfg.max_epochs / (1 - learner.settings_of(cfg).related_share))
+        made.max_epochs = epochs_without_pairs(cfg.max_epochs, learner.settings_of(cfg).related_share)
         made.method_kwargs.graph_alpha = 0.0
         if "importance" in made.method_kwargs:
             made.method_kwargs.importance = False

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from pal_plugin.io import write_json
 from pal_plugin.launch import compose
+from pal_plugin.length import epochs_without_pairs
 from pal_plugin.train import METRICS
 from reproductions.evaluation import evaluated
 from reproductions.layout import scratch
@@ -47,7 +48,7 @@ def config(profile: str, cell: Cell, seed: int) -> DictConfig:
     overrides = [f"profile={profile}", f"seed={seed}", f"augmentation={AUGMENTATION}"]
     epochs = EPOCHS.get(profile) or compose(cell.method, overrides).max_epochs
     if cell.relations == 0:
-        return compose(cell.method, [*overrides, f"max_epochs={round(epochs / (1 - SHARE))}"])
+        return compose(cell.method, [*overrides, f"max_epochs={epochs_without_pairs(epochs, SHARE)}"])
     graph = [f"graph.relations={cell.relations}", f"graph.noise={cell.noise}"]
     kwargs = [f"method_kwargs.graph_alpha={cell.alpha}", f"method_kwargs.related_share={SHARE}"]
     return compose(f"pal_{cell.method}", [*overrides, f"max_epochs={epochs}", *graph, *kwargs])

@@ -123,6 +123,21 @@ def test_a_script_of_mains_own(
 
 @MAIN
 @pytest.mark.slow
+def test_pairs_without_a_graph_are_two_views_of_one_image(
+    make_config: Callable[..., DictConfig], processes: ForkServerContext, tmp_path: Path
+) -> None:
+    batches = run(processes, make_config("gps_byol"), tmp_path, "gps_byol", None)
+    assert isinstance(batches, list), batches
+    assert len(batches) == 4
+    for batch in batches:
+        index = np.array(batch["index"])
+        assert (index[:, 0] == index[:, 1]).all()
+        assert (np.array(batch["targets"]) == index // 4).all()
+        assert batch["means"][0] == batch["means"][1]  # flat images look alike under any augmentation of the test's
+
+
+@MAIN
+@pytest.mark.slow
 def test_known_relations_in_a_script_of_mains_own(
     make_config: Callable[..., DictConfig], processes: ForkServerContext, tmp_path: Path
 ) -> None:

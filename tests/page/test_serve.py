@@ -131,6 +131,19 @@ def test_one_server_a_file(start, tmp_path, capsys):
 
 
 @pytest.mark.slow
+def test_the_active_strategy_is_told_one_image_of_each_class_once(start, tmp_path):
+    labels = load_dataset("digits", "train").labels
+    for _ in range(2):  # a server that is started again tells nothing more
+        server = start("--strategy", "active")
+        assert server.state()["progress"]["mine"]["questions"] == 0  # nobody is charged for it
+        server.kill()
+        with RelationStore.open(tmp_path / "answers.db") as store:
+            (told,) = (entry for entry in store.questions() if entry.state == "answered")
+        assert sorted(labels[np.unique([told.question.i, told.question.j])]) == list(range(10))
+        assert np.asarray(told.relations).tolist() == [-1] * 45  # each pair of the ten
+
+
+@pytest.mark.slow
 def test_ctrl_c_ends_it_well(start, tmp_path):
     server = start("--budget", "3")
     server.answer(server.state()["questions"][0]).raise_for_status()

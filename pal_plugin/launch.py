@@ -68,12 +68,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _run()
     except (HydraException, OmegaConfBaseException) as error:
         raise explained(error, name) from error
-    except (YAMLError, UnicodeDecodeError) as error:
+    except (YAMLError, ValueError, RecursionError) as error:  # ValueErrors: of a defaults list, of UTF-8
         if not _while_composing(error):
             raise
         raise ConfigError(
             f"The config {name!r}, or one that it is made of, cannot be read: {' '.join(str(error).split())}",
-            "Correct that file: it has to be YAML in UTF-8",
+            "Correct that file: it has to be YAML in UTF-8, with `defaults` as a list",
         ) from error
     finally:
         sys.argv = before
@@ -124,9 +124,9 @@ def _run(cfg: DictConfig) -> float | None:
 
 
 def _while_composing(error: Exception) -> bool:
-    """Return whether Hydra raised `error` while it read files, and not the training that it calls."""
-    places = [Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__)]
-    return Path(__file__).with_name("train.py") not in places
+    """Return whether Hydra raised `error` while it read files, and not what it calls then: `_run`."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return not any(frame.name == "_run" and Path(frame.filename) == Path(__file__) for frame in frames)
 
 
 def _config_name(arguments: list[str]) -> str | None:

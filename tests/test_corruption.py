@@ -216,11 +216,21 @@ def test_another_format_version_is_named(
     one_error(main(read.command.split()), capsys.readouterr().err, Path(read.file).parts[0])
 
 
-def test_a_broken_line_of_a_config_is_named(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (copied / "conf/mine.yaml").write_text("defaults:\n  - gps_simclr\nmax_epochs: [1\nseed: }\n")
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("defaults:\n  - gps_simclr\nmax_epochs: [1\nseed: }\n", "line 3"),
+        ("defaults: gps_simclr\nmax_epochs: 1\n", "defaults must be a list"),
+        ("defaults:\n  - gps_simclr\nseed: " + 5000 * "[" + "\n", "recursion"),
+    ],
+)
+def test_what_is_broken_in_a_config_is_named(
+    text: str, said: str, copied: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (copied / "conf/mine.yaml").write_text(text)
     status, told = main(READS["config"].command.split()), capsys.readouterr().err
-    one_error(status, told, "mine.yaml")
-    assert "line 3" in told
+    one_error(status, told, "mine")
+    assert said in told
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,7 @@ def _csv(source: Path) -> Columns:
 
 def _parquet(source: Path) -> Columns:
     try:
-        from pyarrow import parquet
+        from pyarrow import ArrowException, parquet
     except ImportError as error:
         raise ConfigError(
             f"{source} is a Parquet file, and pyarrow is not installed",
@@ -120,10 +120,11 @@ def _parquet(source: Path) -> Columns:
         ) from error
     try:
         table = parquet.ParquetFile(source).read()
-    except (OSError, ValueError) as error:
+        columns = [column.to_pylist() for column in table.columns]
+    except (OSError, ValueError, ArrowException) as error:
         raise GraphError(f"{source} cannot be read as Parquet: {error}", _FORM) from error
     _check_header(source, table.column_names)
-    return {name: table.column(name).to_pylist() for name in table.column_names}
+    return dict(zip(table.column_names, columns, strict=True))
 
 
 def _check_header(source: Path, header: Sequence[str]) -> None:

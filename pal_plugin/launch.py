@@ -68,12 +68,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _run()
     except (HydraException, OmegaConfBaseException) as error:
         raise explained(error, name) from error
-    except (YAMLError, ValueError, RecursionError) as error:  # ValueErrors: of a defaults list, of UTF-8
+    except (YAMLError, ValueError, OSError, RecursionError) as error:  # all of what is in a file, UTF-8 included
         if not _while_composing(error):
             raise
         raise ConfigError(
             f"The config {name!r}, or one that it is made of, cannot be read: {' '.join(str(error).split())}",
-            "Correct that file: it has to be YAML in UTF-8, with `defaults` as a list",
+            "Correct that file: it has to be keys and values in YAML and UTF-8, with `defaults` as a list",
         ) from error
     finally:
         sys.argv = before
@@ -124,9 +124,9 @@ def _run(cfg: DictConfig) -> float | None:
 
 
 def _while_composing(error: Exception) -> bool:
-    """Return whether Hydra raised `error` while it read files, and not what it calls then: `_run`."""
+    """Return whether Hydra raised `error` while it made a config of files, and not the training that it calls then."""
     frames = traceback.extract_tb(error.__traceback__)
-    return not any(frame.name == "_run" and Path(frame.filename) == Path(__file__) for frame in frames)
+    return any(Path(frame.filename).name == "config_loader_impl.py" for frame in frames)
 
 
 def _config_name(arguments: list[str]) -> str | None:

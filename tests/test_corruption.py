@@ -222,6 +222,7 @@ def test_another_format_version_is_named(
         ("defaults:\n  - gps_simclr\nmax_epochs: [1\nseed: }\n", "line 3"),
         ("defaults: gps_simclr\nmax_epochs: 1\n", "defaults must be a list"),
         ("defaults:\n  - gps_simclr\nseed: " + 5000 * "[" + "\n", "recursion"),
+        ("-0", "keys and values"),
     ],
 )
 def test_what_is_broken_in_a_config_is_named(

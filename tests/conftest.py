@@ -30,6 +30,7 @@ FLAGS = [
     "--disable-sync",
     "--disable-quic",
 ]
+LONG = ("test_pipeline.py", "test_train.py")  # though the latter starts no processes
 RANK = str(Path(__file__).with_name("rank_process.py"))
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch, faiss and BLAS are first imported
@@ -46,7 +47,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take longest, so that no process is left alone with one of them at the end."""
     slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
-    items.sort(key=lambda item: (item.path.name != "test_pipeline.py", -slow[item.path]))
+    items.sort(key=lambda item: (item.path.name not in LONG, -slow[item.path]))
 
 
 @pytest.hookimpl(wrapper=True)

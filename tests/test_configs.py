@@ -59,7 +59,8 @@ def run_folder(tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", GPS)
 def test_trains_in_debug(name: str, run_folder: Path) -> None:
-    metrics = train(compose(name, ["profile=debug", "data.subset=128", f"run_dir={run_folder}"]))
+    small = ["data.subset=128", "validation.subset=32"]
+    metrics = train(compose(name, ["profile=debug", *small, f"run_dir={run_folder}"]))
     assert (metrics["steps"], metrics["epochs"], metrics["anchors_without_edges"]) == (2, 2, 0)
     assert all(value is not None for key, value in metrics.items() if "deepcluster" not in key)
     state = torch.load(run_folder / "model.ckpt", weights_only=True)["state_dict"]

@@ -7,10 +7,11 @@ import dataclasses
 import hashlib
 import json
 import os
+import runpy
 import shutil
-import subprocess
-import sys
+import signal
 from collections.abc import Callable
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +37,14 @@ from pal_plugin.resume import set_aside
 from pal_plugin.train import train, with_classes
 from pal_plugin.trainer import make_trainer
 
+SCRIPT = Path(__file__).with_name("move_process.py")
 SMALL = [
     "profile=debug",
     "data.subset=32",
     "data.num_classes=null",
     "optimizer.batch_size=16",
     "max_epochs=1",
+    "validation.subset=16",
     "method_kwargs.proj_hidden_dim=16",
     "method_kwargs.proj_output_dim=8",
 ]
@@ -285,23 +288,18 @@ def test_auto_moves_another_run_out_of_the_way(tmp_path: Path, capsys: pytest.Ca
     assert not (tmp_path / "run-4").exists()
 
 
-def test_a_kill_while_a_run_is_moved_loses_nothing(tmp_path: Path) -> None:
+def test_a_kill_while_a_run_is_moved_loses_nothing(processes: ForkServerContext, tmp_path: Path) -> None:
     """The checkpoint goes last, so that the next attempt finds that there is something to move."""
     folder, parts = tmp_path / "run", ("metrics.json", "model.ckpt", "csv")
-    move = (
-        "import os, shutil, sys\nfrom pathlib import Path\nfrom pal_plugin import resume\n"
-        "left, real = int(sys.argv[1]), shutil.move\n"
-        "def killed(*names):\n    global left\n    left -= 1\n    return os._exit(9) if left < 0 else real(*names)\n"
-        f"resume.shutil.move = killed\nresume.set_aside(Path({str(folder)!r}), {parts!r})\n"
-    )
     for moved in range(5):
         folder.mkdir()
         (folder / "csv").mkdir()
         for name in ("last.ckpt", "model.ckpt", "metrics.json", "csv/log"):
             (folder / name).write_text(name)
-        assert subprocess.run([sys.executable, "-c", move, str(moved)], check=False).returncode == (
-            9 if moved < 4 else 0
-        )
+        process = processes.Process(target=runpy.run_path, args=(str(SCRIPT), {"ARGS": (folder, parts, moved)}))
+        process.start()
+        process.join(60)
+        assert process.exitcode == (-signal.SIGKILL if moved < 4 else 0)
         assert (folder / "last.ckpt").exists() == (moved < 4)
         if moved < 4:
             set_aside(folder, parts)

@@ -26,7 +26,7 @@ WholeRuns = Callable[[str], dict[str, Any]]
 SCRIPT = Path(__file__).with_name("train_process.py")
 SMALL = [
     "profile=debug",
-    "data.subset=64",
+    "data.subset=32",
     "optimizer.batch_size=8",
     "max_epochs=3",
     "optimizer.lr=6.4",
@@ -61,15 +61,15 @@ METHODS = {
         "graph.relations=0.2",
         "method_kwargs.importance=true",
     ],
-    "adassl_simclr": [*LATENT, "method_kwargs.variant=s", "method_kwargs.reg_beta_warmup_steps=20"],
-    # β follows the KL of each step's two micro-batches, and the warm-up ends within the first epoch
+    "adassl_simclr": [*LATENT, "method_kwargs.variant=s", "method_kwargs.reg_beta_warmup_steps=10"],
+    # β follows the KL of each step's two micro-batches, and has begun to before the first epoch ends
     "adassl_byol": [
         *LATENT,
         "method_kwargs.pred_hidden_dim=32",
         "momentum.base_tau=0.9",
         "accumulate_grad_batches=2",
         "method_kwargs.reg_kl_target=2.0",
-        "method_kwargs.reg_beta_warmup_steps=3",
+        "method_kwargs.reg_beta_warmup_steps=1",
     ],
 }
 
@@ -144,7 +144,7 @@ def assert_equal(left: Any, right: Any, where: str = "") -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("runs", METHODS, indirect=True)
 def test_killed_in_the_middle_of_an_epoch(runs: Runs, whole_runs: WholeRuns) -> None:
-    assert runs("killed", batch=13) == -signal.SIGKILL  # epoch 2 of 3, batch 6 of 8
+    assert runs("killed", batch=6) == -signal.SIGKILL  # epoch 2 of 3, batch 3 of 4
     assert load_checkpoint(runs.folder / "killed" / "last.ckpt")["cursor"] == (1, 0)
     assert runs("killed", resume=True) == 0
     assert_equal(whole_runs(runs.config), runs.state("killed"))
@@ -155,9 +155,9 @@ def test_killed_in_the_middle_of_an_epoch(runs: Runs, whole_runs: WholeRuns) -> 
     "runs", ["byol", "swav", "deepclusterv2", "dino", "gps_simclr", "pal_byol", "adassl_simclr"], indirect=True
 )
 def test_checkpoints_within_an_epoch(runs: Runs, whole_runs: WholeRuns) -> None:
-    runs.overrides = [*runs.overrides, "checkpoint.every_n_steps=3"]
-    assert runs("killed", batch=13) == -signal.SIGKILL
-    assert load_checkpoint(runs.folder / "killed" / "last.ckpt")["cursor"] == (1, 3)
+    runs.overrides = [*runs.overrides, "checkpoint.every_n_steps=2"]
+    assert runs("killed", batch=7) == -signal.SIGKILL  # a batch later
+    assert load_checkpoint(runs.folder / "killed" / "last.ckpt")["cursor"] == (1, 2)
     assert runs("killed", resume=True) == 0
     whole, killed = whole_runs(runs.config), runs.state("killed")
     killed["loss"] = whole["loss"]  # the epoch's mean is over the batches since the restart
@@ -173,7 +173,7 @@ def test_killed_while_a_checkpoint_is_written(runs: Runs, whole_runs: WholeRuns)
     assert_equal(whole_runs(runs.config), runs.state("killed"))
 
 
-ON_TWO_RANKS = ["devices=2", "strategy=ddp"]
+ON_TWO_RANKS = ["data.subset=64", "devices=2", "strategy=ddp"]
 
 
 @pytest.mark.slow
@@ -208,7 +208,7 @@ def test_every_rank_keeps_a_memory_of_its_own(
 @pytest.mark.slow
 @pytest.mark.parametrize("runs", ["swav"], indirect=True)
 def test_memories_of_another_number_of_processes(runs: Runs, whole_runs: WholeRuns, tmp_path: Path) -> None:
-    assert runs("run", batch=13) == -signal.SIGKILL
+    assert runs("run", batch=6) == -signal.SIGKILL
     last = tmp_path / "run" / "last.ckpt"
     checkpoint = load_checkpoint(last)
     late = checkpoint["pal_state"]["late"]
@@ -240,13 +240,13 @@ def test_a_run_on_another_graph_is_not_resumed(tmp_path: Path) -> None:
     """The graph's path says nothing of its edges: a run is not gone on with when they have changed."""
     graph = tmp_path / "graph"
     small = [*SMALL, "max_epochs=1", "graph=file", f"graph.path={graph}", f"run_dir={tmp_path / 'run'}"]
-    SimilarityGraph.from_edges(64, range(64), np.arange(64)[::-1]).save(graph)
+    SimilarityGraph.from_edges(32, range(32), np.arange(32)[::-1]).save(graph)
     train(compose("gps_simclr", small))
     resume = f"resume={tmp_path / 'run' / 'last.ckpt'}"
-    assert train(compose("gps_simclr", [*small, resume]))["steps"] == 8  # finished: nothing is left to do
+    assert train(compose("gps_simclr", [*small, resume]))["steps"] == 4  # finished: nothing is left to do
     shutil.copytree(graph, tmp_path / "moved")
-    assert train(compose("gps_simclr", [*small, resume, f"graph.path={tmp_path / 'moved'}"]))["steps"] == 8
-    SimilarityGraph.from_edges(64, range(64), np.roll(np.arange(64), 1)).save(graph)
+    assert train(compose("gps_simclr", [*small, resume, f"graph.path={tmp_path / 'moved'}"]))["steps"] == 4
+    SimilarityGraph.from_edges(32, range(32), np.roll(np.arange(32), 1)).save(graph)
     with pytest.raises(CheckpointError, match="belongs to another run: graph:"):
         train(compose("gps_simclr", [*small, resume]))
 

@@ -23,11 +23,14 @@ def blocks(language: str) -> list[str]:
 
 def test_the_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PAL_CACHE", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     for block in blocks("python"):
         exec(compile(block, "README.md", "exec"), names)
     index, views, targets = names["index"], names["views"], names["targets"]
     assert (index.shape, views[1].shape, targets.shape) == ((16, 2), (16, 3, 32, 32), (16, 2))
+    assert names["rows"].shape == (64, 512)
+    assert tuple(names["cfg"].normalisation.mean) == names["seen"].mean
 
 
 def test_configs_and_methods_exist() -> None:

@@ -10,7 +10,9 @@ __version__ = "0.1.0"
 
 
 def register() -> None:
-    """Add every `gps_*`, `pal_*`, `adassl_*` and third-party method to solo-learn's `METHODS`; calling it again changes nothing.
+    """Add every `gps_*`, `pal_*`, `adassl_*` and third-party method to solo-learn's `METHODS`.
+
+    Calling it again changes nothing.
 
     On solo-learn's GitHub main it also wraps `parse_cfg`, `prepare_datasets` and `prepare_dataloader`, so that a
     researcher's own `main_pretrain.py` understands `method=gps_byol` and `+data.graph=PATH` when this is called

@@ -14,8 +14,8 @@ from reproductions.reporting.finding import AGREES, DIFFERS, FAILS, HOLDS, MIXED
 
 PROFILES = {
     "debug": "toy data, which shows that everything runs and nothing else",
-    "smoke": "the default of `dvc repro`: minutes on two cores; optimiser and stem were picked by test accuracies, so that a "
-    "gap has a sign here, and no width",
+    "smoke": "the default of `dvc repro`: minutes on two cores; optimiser and stem were picked by test accuracies, so "
+    "that a gap has a sign here, and no width",
     "cpu": "hours on two cores",
     "paper": "the papers' settings, on one GPU",
 }

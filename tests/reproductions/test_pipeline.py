@@ -101,7 +101,7 @@ def test_end_to_end(clone: Clone) -> None:
     assert "simclr_flip_only.knn.gps.mean" in shown
     assert "simclr-0.04-0.9-0.knn.mean" in shown
     assert "none.random.b20.mean" in shown
-    assert "| simclr-flip_only-baseline-0 | k-centre |" in said
+    assert "| simclr-flip_only-gps-0 | k-centre |" in said
     report = (clone.folder / "reproductions" / "report" / "README.md").read_text()
     assert "| paper | debug | smoke | cpu | paper |" in report
     for paper in ("GPS-SSL, profile debug", "PAL, profile debug", "AdaSSL, profile debug", "learning, profile debug"):
@@ -154,7 +154,8 @@ def test_a_parameter_runs_its_dependents(clone: Clone) -> None:
     ran = set(re.findall(r"Running stage '([^']+)'", said))
     gps = {"report", *(f"gps_{stage}" for stage in ("graph@debug", "table@debug"))}
     gps |= {"gps_pretrain@debug-simclr-flip_only-0", "gps_evaluate@debug-simclr-flip_only-gps-0"}
-    assert ran == gps
+    chosen = {"zero_shot_table@debug", "zero_shot_features@debug-simclr-flip_only-gps-0"}  # by that run's features
+    assert ran == gps | chosen | {"zero_shot_guided@debug-simclr-flip_only-gps-0-kcenter-0"}
     assert "simclr_flip_only.knn.gps.mean" in clone.run("dvc", "metrics", "diff", "--md")
     assert "gps_ssl.k" in clone.run("dvc", "params", "diff", "--md")
 

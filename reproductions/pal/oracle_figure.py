@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +39,23 @@ def draw(path: Path, profile: str, cells: Cells, without: list[float]) -> None:
                 _line(axis, cell, runs, key)
             axis.set_title(title, fontsize=9, loc="left")
             axis.set_xlabel("clicks", fontsize=9)
+            axis.set_xlim(left=0)
             axis.tick_params(labelsize=9)
             axis.spines[["top", "right"]].set_visible(False)
-        axes[0].set_yscale("log")
+        if _magnitudes(cells) > 1:
+            axes[0].set_yscale("log")
+        else:
+            axes[0].set_ylim(bottom=0)
         axes[1].set_ylim(0, 1.05)
         if without:
             axes[2].axhline(sum(without) / len(without), color="#9aa0a6", linestyle=":", label="without relations")
         legend_below(figure, axes, columns=4)
+
+
+def _magnitudes(cells: Cells) -> float:
+    """Return over how many powers of ten the numbers of known pairs go."""
+    known = [row["related"] for runs in cells.values() for run in runs for row in run["curve"] if row["related"]]
+    return math.log10(max(known) / min(known)) if known else 0.0
 
 
 def _line(axis: Any, cell: OracleCell, runs: list[dict[str, Any]], key: str) -> None:

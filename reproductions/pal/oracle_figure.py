@@ -39,13 +39,13 @@ def draw(path: Path, profile: str, cells: Cells, without: list[float]) -> None:
                 _line(axis, cell, runs, key)
             axis.set_title(title, fontsize=9, loc="left")
             axis.set_xlabel("clicks", fontsize=9)
-            axis.set_xlim(left=0)
+            axis.set_xlim(0, 1.05 * axis.dataLim.xmax)
             axis.tick_params(labelsize=9)
             axis.spines[["top", "right"]].set_visible(False)
         if _magnitudes(cells) > 1:
             axes[0].set_yscale("log")
         else:
-            axes[0].set_ylim(bottom=0)
+            axes[0].set_ylim(0, 1.05 * axes[0].dataLim.ymax)
         axes[1].set_ylim(0, 1.05)
         if without:
             axes[2].axhline(sum(without) / len(without), color="#9aa0a6", linestyle=":", label="without relations")

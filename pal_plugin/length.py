@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 
 from pal_plugin.data import ImageDataset, PairComposition
 from pal_plugin.devices import device_count
+from pal_plugin.errors import ConfigError
 
 
 def batch_of_all(cfg: DictConfig) -> int:
@@ -24,7 +25,12 @@ def epochs_without_pairs(epochs: int, related_share: float) -> int:
     Args:
         epochs: of a run whose batches hold related pairs.
         related_share: the share of those batches that is composed along known relations, in [0, 1).
+
+    Raises:
+        ConfigError: a share outside [0, 1).
     """
+    if not 0 <= related_share < 1:
+        raise ConfigError(f"The share of related pairs is {related_share}", "Set related_share in [0, 1)")
     return round(epochs / (1 - related_share))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from pal_plugin.errors import ConfigError, DataError
 from pal_plugin.evaluation import attribute_probes, dci, linear_r2
 from pal_plugin.graph.relations import Cliques
 from pal_plugin.launch import compose
-from pal_plugin.length import with_length
+from pal_plugin.length import epochs_without_pairs, with_length
 from pal_plugin.methods import load_method
 from pal_plugin.train import train
 
@@ -212,3 +213,18 @@ def test_batches_with_related_pairs_make_epochs_longer() -> None:
     composition = PairComposition(Cliques(np.arange(140) // 2), 16, 0.25)
     assert len(RelatedSampler(composition, seed=0)) == 11
     assert with_length(cfg, dataset, composition).max_epochs == 3
+
+
+@pytest.mark.parametrize("share", [0.0, 0.125, 0.25, 0.5, 0.75])
+@pytest.mark.parametrize("epochs", [1, 7, 40])
+def test_epochs_of_the_control_take_as_many_steps(share: float, epochs: int) -> None:
+    """Within an epoch of the steps that the loader's batches of pairs take, at any share that is whole pairs."""
+    with_pairs = len(RelatedSampler(PairComposition(Cliques(np.arange(960) // 2), 16, share), seed=0))
+    without = len(RelatedSampler(PairComposition(Cliques(np.arange(960) // 2), 16, 0.0), seed=0))
+    assert abs(epochs_without_pairs(epochs, share) * without - epochs * with_pairs) <= without
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.0, math.nan])
+def test_a_share_that_leaves_no_epoch(share: float) -> None:
+    with pytest.raises(ConfigError, match="share of related pairs"):
+        epochs_without_pairs(4, share)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 from pal_plugin.cli import guarded
 from pal_plugin.errors import ConfigError, DataError, DeviceError
 from reproductions import not_run
-from reproductions.provenance import command
 
 Named = TypeVar("Named")
+NO_GPU = "Needs a GPU, and the machine has none"
 OPTIONS: dict[str, type] = {
     "profile": str,
     "method": str,
@@ -44,14 +46,15 @@ def run(stage: Callable[..., None], *options: str, trains: bool = False) -> None
 
     def work() -> int:
         profile = arguments["profile"]
+        on_gpu = trains and profile == "paper"
         try:
-            if trains and profile == "paper":
+            if on_gpu:
                 _need_gpu()
             stage(**arguments)
         except (DataError, DeviceError) as error:
-            not_run.remember(profile, command(), error.what)
+            not_run.remember(profile, _kind(), error.what)
             raise
-        not_run.forget(profile, command())
+        not_run.forget(profile, _kind(), *([NO_GPU] if on_gpu else []))
         return 0
 
     raise SystemExit(guarded(work))
@@ -69,11 +72,17 @@ def named(parse: Callable[[str], Named], name: str, example: str) -> Named:
         raise ConfigError(f"Nothing is called {name!r} here: {error}", f"Name it as, for example, {example}") from error
 
 
+def _kind() -> str:
+    """Return the module that this process runs, of those of the reproductions: `pal.images`."""
+    module = getattr(sys.modules["__main__"].__spec__, "name", None) or Path(sys.argv[0]).stem
+    return module.removeprefix("reproductions.")
+
+
 def _need_gpu() -> None:
     import torch  # heavy, and tables do without
 
     if not torch.cuda.is_available():
         raise DeviceError(
-            "The profile paper is made for a GPU, and there is none",
-            "Run it on a machine with one (dvc repro --keep-going does what needs none), or another profile",
+            NO_GPU,
+            "Run the profile paper on a machine with one (dvc repro --keep-going does what needs none), or another",
         )

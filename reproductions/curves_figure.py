@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TypeAlias
 
 from reproductions.drawing import drawing, legend_below
+from reproductions.gps_ssl.figure import COLOURS
 
-COLOURS = ("#d1793a", "#5b7db1", "#4f9d69", "#8e6bb0", "#8c5a3c", "#cc79a7")
-
+LINES = ("-", "--", ":", "-.")  # of seeds
 
 Curves: TypeAlias = dict[str, dict[str, list[tuple[int, float]]]]
 
@@ -30,7 +30,7 @@ def read(source: Path) -> Curves:
 
 
 def draw(path: Path, profile: str, curves: Curves) -> None:
-    """Draw the loss of every run against its steps, a panel a method and augmentation, dashed without the graph.
+    """Draw the loss of every run against its steps, a panel a method and augmentation, a colour an arm, a line a seed.
 
     Args:
         path: the PNG or SVG to write.
@@ -40,14 +40,14 @@ def draw(path: Path, profile: str, curves: Curves) -> None:
     columns = min(2, len(curves))
     rows = -(-len(curves) // columns)
     size = (max(5.2, 3.6 * columns), 2.6 * rows + 0.7)
-    with drawing(path, f"Loss against steps, profile {profile}: dashed without the graph", size) as figure:
+    with drawing(path, f"Loss against steps, profile {profile}: a colour an arm, a line a seed", size) as figure:
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
         for axis, (panel, runs) in zip(axes, curves.items(), strict=False):
             for run, points in runs.items():
                 arm, seed = run.split()
-                colour = COLOURS[int(seed) % len(COLOURS)]
                 steps, losses = zip(*points, strict=True)
-                axis.plot(steps, losses, "--" if arm == "baseline" else "-", color=colour, linewidth=1.2, label=run)
+                line = LINES[int(seed) % len(LINES)]
+                axis.plot(steps, losses, line, color=COLOURS[arm], linewidth=1.2, label=f"{arm}, seed {seed}")
             axis.set_title(panel, fontsize=9, loc="left")
             axis.set_xlabel("step", fontsize=9)
             axis.set_ylabel("loss", fontsize=9)
@@ -56,4 +56,4 @@ def draw(path: Path, profile: str, curves: Curves) -> None:
             axis.spines[["top", "right"]].set_visible(False)
         for axis in axes[len(curves) :]:
             axis.set_axis_off()
-        legend_below(figure, axes, columns=6)
+        legend_below(figure, axes, columns=4)

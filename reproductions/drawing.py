@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TEXT, GRID = ("#1f2328", "#e6edf3"), ("#d0d7de", "#3d444d")  # on a light page, on a dark one
+# Of marks: one for both pages, so neither bright nor dark, at least 3:1 on either (WCAG 2.2, 1.4.11). So narrow a band
+# has few hues that are told apart with every kind of colour blindness: what differs has another mark or line as well.
+GREY, BLUE, ORANGE, RED, GREEN = "#7f7f7f", "#4a78c2", "#d1793a", "#d1562a", "#4f9d69"
+PURPLE, BROWN, TEAL, OCHRE, PINK = "#8e6bb0", "#8c5a3c", "#1a9aa8", "#b87a00", "#c2528b"
 _PAGE: Any = {  # rcParams
     **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), TEXT[0]),
     "grid.color": GRID[0],
@@ -27,7 +31,12 @@ _DARK = "".join(
     for light, dark in (TEXT, GRID)
     for what in ("fill", "stroke")
 )
-_STYLE = f"<style>@media (prefers-color-scheme: dark){{{_DARK}}}</style>"
+# A drawing that is opened by itself has the browser's ground, which is dark only where it says that it suits both;
+# paper is white for every reader.
+_STYLE = (
+    f"<style>@media screen{{:root{{color-scheme:light dark}}}}"
+    f"@media screen and (prefers-color-scheme: dark){{{_DARK}}}</style>"
+)
 
 
 @contextmanager
@@ -62,19 +71,19 @@ def ink() -> str:
     return str(mpl.rcParams["text.color"])
 
 
-def legend_below(figure: Figure, axes: Iterable[Axes], *, columns: int) -> None:
+def legend_below(figure: Figure, axes: Iterable[Axes], *, columns: int, note: str = "") -> None:
     """Put one legend below the panels, with every label that some of them have.
 
     Args:
         figure: of the panels.
         axes: the panels.
         columns: of the legend.
+        note: a line above it.
     """
     entries = [axis.get_legend_handles_labels() for axis in axes]
     found = {label: handle for handles, labels in entries for handle, label in zip(handles, labels, strict=True)}
-    figure.legend(
-        list(found.values()), list(found), loc="outside lower center", ncols=columns, fontsize=8, frameon=False
-    )
+    style: Any = {"ncols": columns, "fontsize": 8, "title_fontsize": 8, "frameon": False}
+    figure.legend(list(found.values()), list(found), loc="outside lower center", title=note or None, **style)
 
 
 def _suit_both(path: Path) -> None:

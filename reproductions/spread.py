@@ -7,10 +7,10 @@ from statistics import mean, stdev
 from typing import Any
 
 
-def spread(numbers: list[float]) -> dict[str, float | int]:
-    """Return mean, sample standard deviation (none of one number) and count."""
-    deviation = {"std": round(stdev(numbers), 2)} if len(numbers) > 1 else {}
-    return {"mean": round(mean(numbers), 2), **deviation, "seeds": len(numbers)}
+def spread(numbers: list[float], digits: int = 2) -> dict[str, float | int]:
+    """Return mean, sample standard deviation (none of one number) and count; `digits` of the former two."""
+    deviation = {"std": round(stdev(numbers), digits)} if len(numbers) > 1 else {}
+    return {"mean": round(mean(numbers), digits), **deviation, "seeds": len(numbers)}
 
 
 def said_by(runs: Iterable[dict[str, Any]], key: str) -> str:
@@ -18,9 +18,9 @@ def said_by(runs: Iterable[dict[str, Any]], key: str) -> str:
     return " and ".join(sorted({run[key] for run in runs}))
 
 
-def shown_spread(numbers: list[float]) -> str:
+def shown_spread(numbers: list[float], digits: int = 2) -> str:
     """Return `mean ± standard deviation`; of one seed the number alone, and of none that there is nothing."""
     if not numbers:
         return "not run"
-    summary = spread(numbers)
-    return f"{summary['mean']:.2f}" + (f" ± {summary['std']:.2f}" if len(numbers) > 1 else "")
+    summary = spread(numbers, digits)
+    return f"{summary['mean']:.{digits}f}" + (f" ± {summary['std']:.{digits}f}" if len(numbers) > 1 else "")

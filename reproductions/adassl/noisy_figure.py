@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from reproductions.adassl.noisy_cells import ARMS, NOISES, PRIORS, Cell
-from reproductions.drawing import drawing, legend_below
+from reproductions.drawing import GREEN, GREY, RED, drawing, ink, legend_below
 
-STYLES = {"vanilla": ("#9aa0a6", "o"), "v": ("#d1562a", "s"), "s": ("#4f9d69", "^")}
+STYLES = {"vanilla": (GREY, "o"), "v": (RED, "s"), "s": (GREEN, "^")}
 READINGS = {"knn": "k-NN, top-1 in percent", "linear": "linear probe, top-1 in percent"}
 
 
@@ -32,7 +32,7 @@ def _panel(axis: Any, cells: dict[Cell, list[dict[str, Any]]], reading: str) -> 
     kinds: tuple[float | str, ...] = (*NOISES, *PRIORS)
     places = {pairs: place + (place >= len(NOISES)) * 0.5 for place, pairs in enumerate(kinds)}
     by_seed = {run["seed"]: run["untrained"][reading]["top1"] for runs in cells.values() for run in runs}
-    axis.axhline(sum(by_seed.values()) / len(by_seed), color="#9aa0a6", linestyle=":", label="untrained network")
+    axis.axhline(sum(by_seed.values()) / len(by_seed), color=ink(), linestyle=":", label="untrained network")
     for shift, (arm, (colour, mark)) in enumerate(STYLES.items()):
         found = {
             pairs: [run["metrics"][reading]["top1"] for run in cells.get(Cell(arm, pairs), [])] for pairs in places
@@ -44,7 +44,7 @@ def _panel(axis: Any, cells: dict[Cell, list[dict[str, Any]]], reading: str) -> 
         if marks:
             axis.plot(*zip(*marks, strict=True), mark, color=colour, mfc="white", markersize=5, label=ARMS[arm])
     axis.set_xticks(list(places.values()), [*(f"{p:g}" for p in NOISES), *PRIORS])
-    axis.axvline(len(NOISES) - 0.25, color="#cccccc", linewidth=0.8)
+    axis.axvline(len(NOISES) - 0.25, color=ink(), linewidth=0.6)
     axis.set_xlabel("noise: how probable a pair of one coarse class only is | neighbours by", fontsize=9)
     axis.tick_params(labelsize=9)
     axis.grid(axis="y", alpha=0.3)

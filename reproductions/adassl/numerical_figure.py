@@ -5,17 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from reproductions.adassl.numerical_cells import BETAS, CLAMP, LABELS
+from reproductions.adassl.numerical_cells import BETAS, CLAMP, LABELS, Cell
 from reproductions.adassl.numerical_runs import Cells, at, mean, untrained, values
-from reproductions.drawing import drawing, ink, legend_below
+from reproductions.drawing import BLUE, GREEN, GREY, OCHRE, RED, TEAL, drawing, ink, legend_below
 
 STYLES = {
-    "infonce": ("#9aa0a6", "o", "-"),
-    "aninfonce": ("#7fa7d6", "s", "-"),
-    "hinfonce": ("#2f5d9b", "D", "-"),
-    "v": ("#d1562a", "o", "-"),
-    "v.3": ("#e9a06b", "s", "-"),
-    "s": ("#4f9d69", "^", "-"),
+    "infonce": (GREY, "o", "-"),
+    "aninfonce": (TEAL, "s", "-"),
+    "hinfonce": (BLUE, "D", "-"),
+    "v": (RED, "P", "-"),
+    "v.3": (OCHRE, "v", "-"),
+    "s": (GREEN, "^", "-"),
     "gt": ("", "*", "--"),  # in the colour of text
 }
 ROWS = {"content": "content, R²", "style": "style, R²"}
@@ -26,7 +26,7 @@ def draw(path: Path, profile: str, cells: Cells) -> None:
     """Draw a row of panels for content and one for style: in and out of distribution, each with and without a clamp.
 
     A line a method through the means, a mark a seed, the untrained encoder dotted. Where the clamp cannot bind, the
-    runs with it stand in both panels.
+    runs with it stand in both panels, and a line below says so.
 
     Args:
         path: the PNG or SVG to write.
@@ -46,12 +46,30 @@ def draw(path: Path, profile: str, cells: Cells) -> None:
             axis.set_title(f"{where}, {'no clamp' if clamp is None else f'logits within ±{clamp:g}'}", fontsize=9)
         for axis in axes[1]:
             axis.set_xlabel("temperature τ", fontsize=9)
-        legend_below(figure, axes.flat, columns=8)
+        legend_below(figure, axes.flat, columns=8, note=same_runs(cells))
+
+
+def same_runs(cells: Cells) -> str:
+    """Return what says at which temperatures, and of which methods, the runs without a clamp are those with it."""
+    temperatures = sorted({cell.temperature for cell in cells})
+    kept: dict[tuple[float, ...], list[str]] = {}
+    for method, label in LABELS.items():
+        copied = tuple(t for t in temperatures if (cell := Cell(method, t, CLAMP)) in cells and not cell.can_bind)
+        kept.setdefault(copied, []).append(label)
+    told = [
+        f"τ {', '.join(f'{temperature:g}' for temperature in copied)} ({'; '.join(labels)})"
+        for copied, labels in kept.items()
+        if copied
+    ]
+    if not told:
+        return ""
+    where = " and ".join(told)
+    return f"No logit reaches ±{CLAMP:g} at {where}: what stands there without a clamp is the runs with it."
 
 
 def _panel(axis: Any, cells: Cells, reading: str, clamp: float | None) -> None:
     before = untrained(cells, reading)
-    axis.axhline(sum(before) / len(before), color="#9aa0a6", linestyle=":", label="untrained")
+    axis.axhline(sum(before) / len(before), color=ink(), linestyle=":", label="untrained")
     temperatures = sorted({cell.temperature for cell in cells})
     for shift, method in enumerate(BETAS):
         colour, marker, line = STYLES[method]

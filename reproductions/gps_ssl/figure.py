@@ -5,11 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from reproductions.drawing import drawing
-from reproductions.gps_ssl.ablated import AUGMENTATION, METHOD
+import yaml
 
+from reproductions.drawing import BLUE, GREEN, GREY, ORANGE, PURPLE, drawing, ink, legend_below
+from reproductions.gps_ssl.ablated import AUGMENTATION, METHOD
+from reproductions.spread import spread
+
+CLAIMS = Path(__file__).with_name("claims.yaml")
+CLAIMED = "linear"  # the reading that the paper's numbers are of
 READINGS = {"knn": "k-NN", "linear": "linear probe"}
-COLOURS = {"untrained": "#9aa0a6", "baseline": "#5b7db1", "gps": "#d1793a"}
+COLOURS = {"untrained": GREY, "baseline": BLUE, "gps": ORANGE}  # of arms; what is no arm has other colours
+STYLES = {"knn": (PURPLE, "o", "-"), "linear": (GREEN, "s", "--")}
 
 
 def draw(
@@ -20,6 +26,8 @@ def draw(
 ) -> None:
     """Draw bars of mean top-1 accuracy per arm with one dot a seed, a row of panels a (method, augmentation).
 
+    All bars are as long as on one axis, of all percent; the paper's numbers, where there are some, stand among them.
+
     Args:
         path: the PNG or SVG to write.
         profile: named in the title.
@@ -27,32 +35,42 @@ def draw(
         graphs: the runs of each graph of the ablation, purest first, `none` last; a row of panels if there are any.
     """
     rows = len(groups) + bool(graphs)
+    claims = {(c["method"], c["augmentation"]): c for c in yaml.safe_load(CLAIMS.read_text(encoding="utf-8"))}
     data = next(iter(groups.values()))[0]["data"]
     title = f"GPS-SSL on {data}, profile {profile}: top-1 in percent, a dot a seed"
-    with drawing(path, title, (7.2, 2.6 * rows + 0.4)) as figure:
-        axes = figure.subplots(rows, 2, squeeze=False)
+    with drawing(path, title, (7.6, 2.6 * rows + 0.6)) as figure:
+        axes = figure.subplots(rows, 2, squeeze=False, gridspec_kw={"wspace": 0.08})
         for row, ((method, augmentation), runs) in zip(axes, groups.items(), strict=False):
             for axis, (reading, name) in zip(row, READINGS.items(), strict=True):
-                _panel(axis, method, runs, reading)
+                theirs = claims.get((method, augmentation), {}) if reading == CLAIMED else {}
+                _panel(axis, method, runs, reading, theirs)
                 axis.set_title(f"{name}: {method}, {augmentation}", fontsize=10, loc="left")
+        legend_below(figure, axes[: len(groups)].flat, columns=2)
         if graphs:
+            axes[-1, 1].sharey(axes[-1, 0])
             _purity_panel(axes[-1, 0], graphs)
             _k_panel(axes[-1, 1], graphs)
 
 
-def _panel(axis: Any, method: str, runs: list[dict[str, Any]], reading: str) -> None:
+def _panel(axis: Any, method: str, runs: list[dict[str, Any]], reading: str, theirs: dict[str, Any]) -> None:
+    """Draw a bar an arm, its mean at the right, and `theirs`, by arm the paper's value, where there is one."""
     names = {"untrained": "untrained", "baseline": method, "gps": f"gps_{method}"}
     for position, arm in enumerate(reversed(names)):
         of_arm = [run for run in runs if run["arm"] == ("baseline" if arm == "untrained" else arm)]
         scores = [(run["untrained"] if arm == "untrained" else run["metrics"])[reading]["top1"] for run in of_arm]
         if not scores:
             continue
-        mean = sum(scores) / len(scores)
+        mean = spread(scores)["mean"]  # as the table has it
+        told = f"{mean:.2f}"
         axis.barh(position, mean, color=COLOURS[arm], height=0.62)
-        axis.plot(scores, [position] * len(scores), "o", color="black", markersize=4, markerfacecolor="white")
-        axis.text(max(scores) + 1.5, position, f"{mean:.1f}", va="center", fontsize=9)
+        axis.plot(scores, [position] * len(scores), "o", color=ink(), markersize=4, mfc="white", label="a seed")
+        if arm in theirs:
+            axis.plot(theirs[arm]["value"], position, "D", color=ink(), markersize=6, label="paper")
+            told += f"\npaper {theirs[arm]['value']:.2f}"
+        axis.annotate(told, (102, position), va="center", fontsize=9, annotation_clip=False)
     axis.set_yticks(range(len(names)), list(reversed(names.values())), fontsize=9)
-    axis.set_xlim(0, min(100.0, 1.25 * axis.get_xlim()[1]))  # room for the numbers
+    axis.set_xlim(0, 100)
+    axis.tick_params(axis="x", labelsize=9)
     axis.spines[["top", "right"]].set_visible(False)
 
 
@@ -65,8 +83,11 @@ def _purity_panel(axis: Any, graphs: dict[str, list[dict[str, Any]]]) -> None:
     _lines(axis, {prior: (runs[0]["purity"], runs) for prior, runs in shown.items()}, graphs["none"])
     for prior, runs in shown.items():
         top = max(run["metrics"][reading]["top1"] for run in runs for reading in READINGS)
-        axis.annotate(prior, (runs[0]["purity"], top), (0, 7), textcoords="offset points", fontsize=8, ha="center")
-    axis.margins(0.12)
+        purest = runs is next(iter(shown.values()))
+        at, side = ((0, 9), "center") if purest else ((-4, 3), "right")  # beside the lines
+        axis.annotate(prior, (runs[0]["purity"], top), at, textcoords="offset points", fontsize=8, ha=side)
+    axis.margins(0.15)
+    axis.set_xlim(0, 1.1)
     axis.set_xlabel(f"purity of the {k} neighbours", fontsize=9)
     axis.set_title(f"which prior: gps_{METHOD}, {AUGMENTATION}", fontsize=10, loc="left")
 
@@ -87,11 +108,14 @@ def _k_panel(axis: Any, graphs: dict[str, list[dict[str, Any]]]) -> None:
 
 
 def _lines(axis: Any, points: dict[str, tuple[float, list[dict[str, Any]]]], without: list[dict[str, Any]]) -> None:
-    """Draw k-NN and linear accuracy at each x, a dot a seed, a line through the means, and the baseline's dashed."""
+    """Draw k-NN and linear accuracy at each x, a mark a seed, a line through the means, and the baseline's dotted."""
     ordered = sorted(points.values(), key=lambda point: point[0])
-    for (reading, title), colour, marker in zip(READINGS.items(), ("#d1793a", "#5b7db1"), ("o", "s"), strict=True):
+    for reading, title in READINGS.items():
+        colour, marker, line = STYLES[reading]
         scores = [[run["metrics"][reading]["top1"] for run in runs] for _, runs in ordered]
-        axis.plot([x for x, _ in ordered], [sum(s) / len(s) for s in scores], color=colour, linewidth=1, label=title)
+        means = [sum(of_x) / len(of_x) for of_x in scores]
+        axis.plot([x for x, _ in ordered], means, line, color=colour, linewidth=1)
+        axis.plot([], [], line, marker=marker, color=colour, markersize=4, mfc="white", linewidth=1, label=title)
         for (x, _), of_x in zip(ordered, scores, strict=True):
             axis.plot([x] * len(of_x), of_x, marker, color=colour, markersize=4, markerfacecolor="white")
         baseline = [run["metrics"][reading]["top1"] for run in without]

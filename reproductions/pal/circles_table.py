@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from math import sqrt
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -44,6 +45,25 @@ def compare(content: dict[str, Any], claim: Claim) -> dict[str, dict[str, Row]]:
         curve: {f"{x:g}": _row(content, claim, curve, x, number) for x, number in numbers.items()}
         for curve, numbers in claim["curves"].items()
     }
+
+
+def ordered(content: dict[str, Any], claim: Claim, protocol: str) -> dict[float, bool]:
+    """Return at which x the claimed order is there: the first curve's mean error is below all others'.
+
+    Args:
+        content: the result of one experiment.
+        claim: of the authors; its `order` names `curves`, the least first, and between which x it is claimed. With one
+            curve alone the claim is that it rises: each mean is above the one before. Without an order, none.
+        protocol: `authors` or `clean`.
+    """
+    if "order" not in claim:
+        return {}
+    curves, (first, last) = claim["order"]["curves"], claim["order"]["between"]
+    at = [n for n, x in enumerate(content["x"]) if first <= x <= last and x in claim["curves"][curves[0]]]
+    means = [content["protocols"][protocol][curve]["mean"] for curve in curves]
+    if len(curves) == 1:
+        return {content["x"][n]: means[0][before] < means[0][n] for before, n in pairwise(at)}
+    return {content["x"][n]: all(means[0][n] < other[n] for other in means[1:]) for n in at}
 
 
 def _told(content: Run) -> object:

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from pal_plugin.io import atomic_path, write_json
-from reproductions.drawing import drawing, ink
+from reproductions.drawing import BLUE, GREEN, ORANGE, drawing, ink
 from reproductions.pal.circles_names import COMPONENTS, EXPERIMENTS, picture, table
 from reproductions.pal.circles_table import Claim, compare, load_claims, markdown, read
 from reproductions.stage import run
 
-COLOURS = ("#d1793a", "#5b7db1", "#5f9e6e")
+STYLES = ((ORANGE, "-"), (BLUE, "--"), (GREEN, "-."))
 GRIDS = {"authors": "grids with repeats", "clean": "grids without repeats, closure complete"}
 VIEWS = {"authors": "labels into one view", "clean": "labels into both views"}
 DIFFERENCES = {"active": GRIDS, "contrastive": GRIDS, "interpolation": VIEWS}
@@ -60,7 +60,7 @@ def draw(path: Path, content: dict[str, Any], claim: Claim) -> None:
     panels = len(protocols) + counted
     number = f"{content['runs']} runs" if content["runs"] > 1 else "one run"
     title = f"PAL, {content['experiment']}, profile {content['profile']}: mean ± standard deviation of {number}"
-    with drawing(path, title, (4.4 * panels, 3.4)) as figure:
+    with drawing(path, title, (min(4.4 * panels, 12), 3.4)) as figure:
         row = figure.subplots(1, panels, squeeze=False)[0]
         for axis, (protocol, curves) in zip(row, protocols.items(), strict=False):
             shown = {name: curve for name, curve in curves.items() if name != COMPONENTS}
@@ -84,8 +84,8 @@ def _curves(
 ) -> None:
     x = content["x"]
     named = LEGENDS.get(content["experiment"], {})
-    for (name, curve), colour in zip(curves.items(), COLOURS, strict=False):
-        axis.plot(x, curve["mean"], color=colour, linewidth=1.4, label=named.get(name, "ours"))
+    for (name, curve), (colour, line) in zip(curves.items(), STYLES, strict=False):
+        axis.plot(x, curve["mean"], line, color=colour, linewidth=1.4, label=named.get(name, "ours"))
         low = [mean - std for mean, std in zip(curve["mean"], curve["std"], strict=True)]
         high = [mean + std for mean, std in zip(curve["mean"], curve["std"], strict=True)]
         axis.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)

@@ -5,17 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from reproductions.drawing import drawing, legend_below
+from reproductions.drawing import BLUE, BROWN, GREEN, ORANGE, PURPLE, drawing, legend_below
 from reproductions.pal.images_cells import Cell
 
 Cells = dict[Cell, list[dict[str, Any]]]
 READINGS = {"knn": "k-NN", "linear": "linear probe"}
 STYLES = {
-    "simclr": ("#d1793a", "o"),
-    "byol": ("#5b7db1", "s"),
-    "vicreg": ("#4f9d69", "^"),
-    "barlow_twins": ("#8e6bb0", "D"),
-    "spectral": ("#8c5a3c", "v"),
+    "simclr": (ORANGE, "o"),
+    "byol": (BLUE, "s"),
+    "vicreg": (GREEN, "^"),
+    "barlow_twins": (PURPLE, "D"),
+    "spectral": (BROWN, "v"),
 }
 LABELS = {
     "relations": "relations known, of all pairs",

@@ -6,11 +6,11 @@ import math
 from pathlib import Path
 from typing import Any
 
-from reproductions.drawing import drawing, legend_below
+from reproductions.drawing import BLUE, GREY, ORANGE, drawing, ink, legend_below
 from reproductions.pal.oracle_cells import OracleCell
 
 Cells = dict[OracleCell, list[dict[str, Any]]]
-COLOURS = {"random": "#8a8f98", "active": "#5b7db1", "merging": "#d1793a"}
+STYLES = {"random": (GREY, "o"), "active": (BLUE, "s"), "merging": (ORANGE, "^")}
 NAMES = {"random": "passive: random pairs", "active": "active: the authors'", "merging": "component-merging"}
 PANELS = {
     "related": "pairs known to be related",
@@ -44,11 +44,12 @@ def draw(path: Path, profile: str, cells: Cells, without: list[float]) -> None:
             axis.spines[["top", "right"]].set_visible(False)
         if _magnitudes(cells) > 1:
             axes[0].set_yscale("log")
+            axes[0].yaxis.set_major_formatter("{x:,g}")  # powers of ten would be too small to read
         else:
             axes[0].set_ylim(0, 1.05 * axes[0].dataLim.ymax)
         axes[1].set_ylim(0, 1.05)
         if without:
-            axes[2].axhline(sum(without) / len(without), color="#9aa0a6", linestyle=":", label="without relations")
+            axes[2].axhline(sum(without) / len(without), color=ink(), linestyle=":", label="without relations")
         legend_below(figure, axes, columns=4)
 
 
@@ -64,10 +65,11 @@ def _line(axis: Any, cell: OracleCell, runs: list[dict[str, Any]], key: str) -> 
     rounds = list(zip(*curves, strict=False))  # as far as every seed has got
     if not rounds:
         return
-    colour, wrong = COLOURS[cell.strategy], f", {100 * cell.noise:g} % wrong" if cell.noise else ""
+    (colour, mark), wrong = STYLES[cell.strategy], f", {100 * cell.noise:g} % wrong" if cell.noise else ""
     means = [[sum(row[name] for row in rows) / len(rows) for name in ("clicks", key)] for rows in rounds]
     style = {"color": colour, "linestyle": "--" if cell.noise else "-", "linewidth": 1.2}
-    axis.plot(*zip(*means, strict=True), **style, label=f"{NAMES[cell.strategy]}{wrong}")
+    axis.plot(*zip(*means, strict=True), **style)
+    axis.plot([], [], **style, marker=mark, markersize=4, mfc="white", label=f"{NAMES[cell.strategy]}{wrong}")
     for rows in rounds:
         marks = [row["clicks"] for row in rows], [row[key] for row in rows]
-        axis.plot(*marks, "o", color=colour, markersize=4, mfc="white")
+        axis.plot(*marks, mark, color=colour, markersize=4, mfc="white")

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 from reproductions.layout import results
 from reproductions.pal.circles_names import EXPERIMENTS, result
-from reproductions.pal.circles_table import YES, Claim, compare, load_claims
+from reproductions.pal.circles_table import YES, Claim, compare, load_claims, ordered
 from reproductions.pal.circles_table import read as read_circles
 from reproductions.pal.figures import draw as draw_circles
 from reproductions.pal.images_cells import Cell
 from reproductions.pal.images_figure import draw as draw_images
-from reproductions.pal.images_figure import varied
+from reproductions.pal.images_figure import untrained, varied
 from reproductions.pal.images_table import gaps, values
 from reproductions.pal.images_table import read as read_images
 from reproductions.pal.names import PAPER
@@ -21,10 +22,10 @@ from reproductions.pal.oracle_figure import draw as draw_oracle
 from reproductions.pal.oracle_table import Cells as OracleCells
 from reproductions.pal.oracle_table import column, control, last_round
 from reproductions.pal.oracle_table import read as read_oracle
-from reproductions.reporting.finding import AGREES, DIFFERS, Figure, Finding, Paper, Reading, judge
+from reproductions.reporting.finding import AGREES, DIFFERS, OURS, THEIRS, Figure, Finding, Paper, Reading, judge
 from reproductions.spread import shown_spread
 
-OURS = "ours: the paper's tables of images were not to be had"
+IMAGES = "ours: the paper's tables of images were not to be had"
 RELATIONS, ALPHA = 0.01, 0.9
 POINTS = "points of k-NN"
 
@@ -39,6 +40,7 @@ def _circles(profiles: Sequence[str]) -> list[Finding]:
         Finding(
             claim=claim["text"],
             provenance=claim["provenance"],
+            source=THEIRS,
             theirs=f"{sum(map(len, claim['curves'].values()))} means ({claim['setting']})",
             ours={profile: _agreement(name, claim, profile) for profile in profiles if result(profile, name).exists()},
         )
@@ -50,10 +52,25 @@ def _agreement(name: str, claim: Claim, profile: str) -> Reading:
     content = read_circles(profile, name, claim)
     rows = [row for of_curve in compare(content, claim).values() for row in of_curve.values()]
     within = sum(row["within"] == YES for row in rows)
-    shown = f"{within} of {len(rows)} means within the band of theirs ({content['trials']} trials)"
-    if within == len(rows):
-        return Reading(shown, AGREES, "Every mean is within the band of the authors' own.")
-    return Reading(shown, DIFFERS, f"{len(rows) - within} of {len(rows)} means are outside the band.")
+    errors = [row for row in rows if row["band"] == claim["band"]]  # and no counts of components
+    farthest = max(errors, key=lambda row: abs(row["difference"]))
+    apart = f"apart by at most {abs(farthest['difference']):.3f} of error"
+    shown = f"{within} of {len(rows)} means within {claim['band']} of theirs, {apart} ({content['trials']} trials)"
+    agreed = AGREES if within == len(rows) else DIFFERS
+    told = "Every mean is" if agreed == AGREES else f"{len(rows) - within} of {len(rows)} means are not"
+    return Reading(shown, agreed, " ".join([f"{told} within the band.", *_orders(content, claim)]))
+
+
+def _orders(content: dict[str, Any], claim: Claim) -> list[str]:
+    """Return whether the claimed order of curves is there, by the authors' protocol and by the clean one."""
+    told = []
+    for protocol, name in (("authors", "by their protocol"), ("clean", "by the clean one")):
+        found = ordered(content, claim, protocol)
+        if found:
+            missed = ", ".join(f"{x:g}" for x, holds in found.items() if not holds)
+            where = f"all but {missed} {claim['x']}" if missed else f"all {len(found)} points"
+            told.append(f"{where} {name}")
+    return [f"The claimed order is there at {'; at '.join(told)}."] if told else []
 
 
 def _images(profiles: Sequence[str]) -> list[Finding]:
@@ -67,10 +84,12 @@ def _images(profiles: Sequence[str]) -> list[Finding]:
             ahead = gaps(of_profile, cell, "knn") if cell in of_profile else []
             if ahead:
                 scores = [shown_spread(values(of_profile[c], "knn")) for c in (cell._replace(alpha=0.0), cell)]
-                ours[profile] = Reading(f"k-NN {scores[0]} → {scores[1]}", *judge(ahead, POINTS))
+                before = shown_spread(untrained(of_profile, "knn")[method])
+                shown = f"k-NN {scores[0]} → {scores[1]}, untrained {before}"
+                ours[profile] = Reading(shown, *judge(ahead, POINTS))
         claim = f"pal_{method} with {RELATIONS:.0%} of the relations at α {ALPHA} is ahead of the same at α 0"
         if ours:
-            found.append(Finding(claim, OURS, ours=ours))
+            found.append(Finding(claim, IMAGES, OURS, ours=ours))
     return found
 
 
@@ -80,9 +99,9 @@ def _oracle(profiles: Sequence[str]) -> list[Finding]:
     for strategy in ("active", "merging"):
         ours = {p: reading for p, of_profile in cells.items() if (reading := _asked(of_profile, strategy))}
         claim = f"Questions chosen by {strategy} teach more than random pairs for no fewer clicks"
-        found.append(Finding(claim, OURS, ours=ours))
+        found.append(Finding(claim, IMAGES, OURS, ours=ours))
     ours = {p: reading for p, of_profile in cells.items() if (reading := _taught(of_profile, p))}
-    found.append(Finding("An oracle's answers teach more than none", OURS, ours=ours))
+    found.append(Finding("An oracle's answers teach more than none", IMAGES, OURS, ours=ours))
     return [finding for finding in found if finding.ours]
 
 

@@ -9,6 +9,8 @@ from statistics import mean
 
 HOLDS, FAILS, MIXED, ONE = "holds", "does not hold", "undecided", "one seed"
 AGREES, DIFFERS = "agrees with theirs", "differs from theirs"
+THEIRS, OURS = "the paper's", "ours"  # whose a claim is
+NOT_AVAILABLE = "not available"
 
 
 @dataclass(frozen=True)
@@ -34,13 +36,15 @@ class Finding:
     Attributes:
         claim: what is claimed.
         provenance: where that was read.
+        source: `THEIRS` where the paper or its code claims it, `OURS` where we ask it beside.
         theirs: the claim's numbers.
         ours: by profile; a profile that is absent was not run.
     """
 
     claim: str
     provenance: str
-    theirs: str = "not available"
+    source: str
+    theirs: str = NOT_AVAILABLE
     ours: dict[str, Reading] = field(default_factory=dict)
 
 
@@ -50,7 +54,7 @@ class Figure:
 
     Attributes:
         name: of its file, without suffix.
-        alt: what it shows, for who does not see it; its caption as well.
+        alt: what it shows, in words: its caption.
         draw: writes it to a path that ends in `.svg`; None where `source` is the picture.
         source: a PNG to take as it is.
     """
@@ -103,6 +107,21 @@ def judge(gaps: Sequence[float], unit: str, *, digits: int = 2) -> tuple[str, st
     if count == 0:
         return FAILS, f"Ahead in none of {len(gaps)} seeds, {told}, at best {max(gaps):+.{digits}f}."
     return MIXED, f"Ahead in {count} of {len(gaps)} seeds, {told}: undecided."
+
+
+def judge_each(gaps: dict[str, list[float]], unit: str) -> tuple[str, str]:
+    """Return the outcome of a claim that was read in several places, and the sentence that says so.
+
+    Args:
+        gaps: by place, as "250 labels": by how much one side was ahead, one a seed; at least one place.
+        unit: of the gaps, for the sentence.
+    """
+    told = {place: judge(of_place, unit) for place, of_place in gaps.items()}
+    if all(len(of_place) == 1 for of_place in gaps.values()):
+        by = ", ".join(f"{of_place[0]:+.2f} at {place}" for place, of_place in gaps.items())
+        return ONE, f"The one seed that was run bears no claim; it is apart by, in {unit}: {by}."
+    sentence = " ".join(f"{place}: {said[0].lower()}{said[1:]}" for place, (_, said) in told.items())
+    return overall([outcome for outcome, _ in told.values()]), sentence
 
 
 def overall(outcomes: Sequence[str]) -> str:

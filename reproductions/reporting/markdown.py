@@ -9,13 +9,26 @@ from pathlib import Path
 from reproductions.layout import ROOT
 from reproductions.markdown import heading, row
 from reproductions.not_run import reasons
-from reproductions.reporting.cost import Cost, cost
-from reproductions.reporting.finding import AGREES, DIFFERS, FAILS, HOLDS, MIXED, ONE, Finding, Paper
+from reproductions.reporting.cost import BESIDE, COUNTED, Cost, cost, whole_run
+from reproductions.reporting.finding import (
+    AGREES,
+    DIFFERS,
+    FAILS,
+    HOLDS,
+    MIXED,
+    NOT_AVAILABLE,
+    ONE,
+    OURS,
+    THEIRS,
+    Finding,
+    Paper,
+)
 
 PROFILES = {
     "debug": "toy data, which shows that everything runs and nothing else",
     "smoke": "the default of `dvc repro`: minutes on two cores; optimiser and stem were picked by test accuracies, so "
-    "that a gap has a sign here, and no width",
+    "that a gap has a sign here, and no width; its zero-shot part orders by GPS-SimCLR's features, taken after plain "
+    "SimCLR's had been run",
     "cpu": "hours on two cores",
     "paper": "the papers' settings, on one GPU",
 }
@@ -26,9 +39,10 @@ HEAD = """\
 # What was reproduced, and how well
 
 Four papers, each claim beside what came out here. Every number is read from the files below `reproductions/results`
-that a command wrote, with its seed, hardware and commit; `pal report` writes this page anew. A claim *holds* where it
-holds in every seed, of two or more; one seed bears no claim. It *agrees with theirs* where the authors' own numbers,
-computed again, come out within a band. Where the paper's number was not to be had, that is said.
+that a command wrote, with its seed, hardware and commit, and stands for the code at that commit; `pal report` writes
+this page anew. A claim *holds* where it holds in every seed, of two or more; one seed bears no claim. It *agrees with
+theirs* where the authors' own numbers, computed again, come out within a band. Where the paper's number was not to be
+had, that is said. What no paper claims, but a replication or we, is counted apart, as ours.
 """
 
 
@@ -53,20 +67,28 @@ def report(papers: Sequence[Paper], pictures: dict[tuple[str, str], list[tuple[s
 
 
 def _profiles() -> str:
-    return "\n".join(f"- **{name}**: {PROFILES[name]}." for name in profiles()) + "\n"
+    return "\n".join(f"- **{name}**: {PROFILES[name]}. {whole_run(name)}".rstrip() for name in profiles()) + "\n"
 
 
 def _overview(papers: Sequence[Paper], findings: dict[str, list[Finding]]) -> str:
-    """Return how many claims of each paper came out how, a column a profile."""
-    lines = ["## At a glance", "", *heading(["paper", *profiles()])]
+    """Return how many claims of each paper, and of ours beside them, came out how, a column a profile."""
+    lines = ["## At a glance", "", *heading(["paper", "claims", *profiles()])]
     for paper in papers:
-        told = []
-        for profile in profiles():
-            outcomes = Counter(f.ours[profile].outcome for f in findings[paper.name] if profile in f.ours)
-            counts = ", ".join(f"{outcome}: {outcomes[outcome]}" for outcome in OUTCOMES if outcomes[outcome])
-            told.append(counts + _missing(profile, paper) if counts else _empty(profile, paper))
-        lines.append(row([f"[{paper.title}](#{anchor(paper.title)})", *told]))
+        for source in (THEIRS, OURS):
+            asked = [finding for finding in findings[paper.name] if finding.source == source]
+            if asked or source == THEIRS:
+                title = f"[{paper.title}](#{anchor(paper.title)})"
+                lines.append(row([title, source, *(_counts(paper, asked, profile) for profile in profiles())]))
     return "\n".join(lines) + "\n"
+
+
+def _counts(paper: Paper, findings: Sequence[Finding], profile: str) -> str:
+    """Return how many claims came out how in a profile, and how many were not run there."""
+    outcomes = Counter(finding.ours[profile].outcome for finding in findings if profile in finding.ours)
+    if not outcomes:
+        return _empty(profile, paper)
+    outcomes[NOT_RUN] = len(findings) - outcomes.total()
+    return ", ".join(f"{outcome}: {outcomes[outcome]}" for outcome in (*OUTCOMES, NOT_RUN) if outcomes[outcome])
 
 
 def _empty(profile: str, paper: Paper) -> str:
@@ -76,9 +98,8 @@ def _empty(profile: str, paper: Paper) -> str:
 
 
 def _missing(profile: str, paper: Paper) -> str:
-    """Return what a cell says after its figures: how many stages the machine that tried could not run, and why."""
-    found = reasons(profile, paper.name)
-    return "".join(f"; {number} stage{'s' * (number > 1)} {NOT_RUN}: {why}" for why, number in found.items())
+    """Return what a cell says after its figures where the machine that tried lacked something."""
+    return "".join(f"; some stages {NOT_RUN}: {why}" for why in reasons(profile, paper.name))
 
 
 def anchor(title: str) -> str:
@@ -94,7 +115,8 @@ def _paper(paper: Paper, findings: list[Finding]) -> str:
 
 def _finding(finding: Finding) -> list[str]:
     """Return a claim, where it stands, and a row for each profile that was run."""
-    lines = [f"**{finding.claim.rstrip('.')}.** Theirs: {finding.theirs}. From: {finding.provenance}.", ""]
+    theirs = f" Theirs: {finding.theirs}." if finding.source == THEIRS or finding.theirs != NOT_AVAILABLE else ""
+    lines = [f"**{finding.claim.rstrip('.')}.**{theirs} From: {finding.provenance}.", ""]
     if not finding.ours:
         return [*lines, f"Ours: {NOT_RUN}.", ""]
     lines += heading(["profile", "ours", "what that says"])
@@ -104,15 +126,19 @@ def _finding(finding: Finding) -> list[str]:
 
 
 def _costs(paper: Paper) -> str:
-    lines = [f"### What {paper.title} cost", "", *heading(["profile", "runs", "took", "on, at commit"])]
-    for profile in profiles():
-        found = cost(profile, paper.name)
+    """Return what a paper's runs took in each profile, and what that number holds."""
+    lines = [f"### What {paper.title} cost", ""]
+    lines += heading(["profile", "runs", "runs' time, one after the other", "on, at commit"])
+    costs = {profile: cost(profile, paper.name) for profile in profiles()}
+    for profile, found in costs.items():
         if found:
-            took = f"{_clock(found.wall_s)}: {_hours(found)}"
+            took = f"{_clock(found.seconds)}: {_hours(found)}"
             where = f"{'; '.join(found.hardware)}; at {', '.join(found.commits)}"
             lines.append(row([profile, f"{found.runs}{_missing(profile, paper)}", took, where]))
         else:
             lines.append(row([profile, _empty(profile, paper), "", ""]))
+    if any(costs.values()):
+        lines += ["", f"{COUNTED} {BESIDE}" if costs.get("cpu") else COUNTED]
     return "\n".join(lines) + "\n"
 
 
@@ -134,8 +160,11 @@ def _details(paper: Paper, profile: str, pictures: list[tuple[str, str]]) -> str
     if not pictures and not tables:
         return ""
     lines = [f"### {paper.title}, profile {profile}", ""]
-    for file, alt in pictures:
-        lines += [f"![{alt}]({file})", "", f"*{alt[0].upper()}{alt[1:]}.*", ""]
+    for file, caption in pictures:
+        name = Path(file).stem.removeprefix(f"{paper.name}_{profile}_").replace("_", " ")
+        # what the picture shows is in the caption, for every reader: told once
+        lines += [f"![{paper.title}, profile {profile}: {name}]({file})", ""]
+        lines += [f"*{caption[0].upper()}{caption[1:]}.*", ""]
     for table in tables:
         name = table.splitlines()[0].lstrip("# ").replace("`", "")
         lines += ["<details>", f"<summary>{name}: every number</summary>", "", table, "</details>", ""]

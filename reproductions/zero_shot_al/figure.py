@@ -5,23 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from reproductions.drawing import drawing, ink, legend_below
+from reproductions.drawing import BLUE, GREEN, GREY, OCHRE, PINK, PURPLE, RED, TEAL, drawing, ink, legend_below
 from reproductions.zero_shot_al.names import ARMS, NONE, Cell
 from reproductions.zero_shot_al.runs import Cells, budgets, values
 
-# Okabe and Ito (2008): told apart with every kind of colour blindness; the shape of a mark tells them apart in grey
+# the shape of a mark tells them apart where colours do not
 STYLES = {
-    "random": ("#7f7f7f", "o"),
+    "random": (GREY, "o"),
     "coreset": ("", "X"),  # in the colour of text
-    "kcenter": ("#d55e00", "s"),
-    "kcenter_random": ("#e69f00", "v"),
-    "kcenter_cosine": ("#e69f00", "<"),
-    "kcenter_trimmed": ("#e69f00", ">"),
-    "kcenter_balanced": ("#cc79a7", "P"),
-    "kmedoids": ("#56b4e9", "D"),
-    "typiclust": ("#0072b2", "^"),
-    "probcover": ("#009e73", "p"),
-    "facility": ("#f0e442", "h"),
+    "kcenter": (RED, "s"),
+    "kcenter_random": (OCHRE, "v"),
+    "kcenter_cosine": (OCHRE, "<"),
+    "kcenter_trimmed": (OCHRE, ">"),
+    "kcenter_balanced": (PINK, "P"),
+    "kmedoids": (TEAL, "D"),
+    "typiclust": (BLUE, "^"),
+    "probcover": (GREEN, "p"),
+    "facility": (PURPLE, "*"),
 }
 READINGS = {
     "top1": "top-1 in percent",
@@ -60,6 +60,7 @@ def _panel(axis: Any, cells: Cells, reading: str, label: str) -> None:
     axis.minorticks_off()
     if reading == "select_s":
         axis.set_yscale("log")
+        axis.yaxis.set_major_formatter("{x:g}")  # powers of ten would be too small to read
     axis.set_xlabel("labels", fontsize=9)
     axis.set_ylabel(label, fontsize=9)
     axis.tick_params(labelsize=8)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from reproductions.gps_ssl.names import BASELINE
 from reproductions.layout import ROOT, artifacts, results
 
 PAPER = "zero_shot_al"
@@ -67,6 +68,11 @@ class Cell(NamedTuple):
     def name(self) -> str:
         """The cell's name."""
         return f"{self.features}.{self.arm}"
+
+
+def self_supervised(features: str) -> bool:
+    """Return whether features are of a run that saw no label, nor a prior that was trained with some."""
+    return f"-{BASELINE}-" in features
 
 
 def feature_folder(profile: str, features: str) -> Path:

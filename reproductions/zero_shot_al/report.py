@@ -9,12 +9,12 @@ from typing import Any
 import yaml
 
 from reproductions.layout import results
-from reproductions.reporting.finding import Figure, Finding, Paper, Reading, judge, overall
+from reproductions.reporting.finding import OURS, THEIRS, Figure, Finding, Paper, Reading, judge_each
 from reproductions.spread import shown_spread
 from reproductions.zero_shot_al.figure import draw
 from reproductions.zero_shot_al.names import NONE, PAPER
 from reproductions.zero_shot_al.runs import Cells, budgets, gaps, read, side, values
-from reproductions.zero_shot_al.table import CLAIMS
+from reproductions.zero_shot_al.table import CLAIMS, claimed_by
 
 
 def findings(profiles: Sequence[str]) -> list[Finding]:
@@ -26,24 +26,23 @@ def findings(profiles: Sequence[str]) -> list[Finding]:
     for claim in claims["orders"]:
         for kind in kinds:
             ours = {p: reading for p, of_profile in cells.items() if (reading := _reading(of_profile, claim, kind))}
+            provenance, theirs = claimed_by(claim, kind)
             if ours:
-                found.append(Finding(f"{claim['text']}: features {kind}", claim["provenance"], ours=ours))
-    return found
+                source = THEIRS if theirs else OURS
+                found.append(Finding(f"{claim['text']}: features {kind}", provenance, source, ours=ours))
+    return sorted(found, key=lambda finding: finding.source == OURS)
 
 
 def _reading(cells: Cells, claim: dict[str, Any], kind: str) -> Reading | None:
     ahead, behind = (side(cells, kind, claim[key]) for key in ("ahead", "behind"))
-    shown, judged = [], []
+    shown, apart_at = [], {}
     for budget in budgets(cells):
         apart = list(gaps(ahead, behind, budget).values())
         if apart:
             scores = [shown_spread(values(runs, budget, "top1")) for runs in (behind, ahead)]
             shown.append(f"{budget} labels: {scores[0]} → {scores[1]}")
-            judged.append((budget, *judge(apart, "points")))
-    if not judged:
-        return None
-    sentence = " ".join(f"{budget} labels: {said[0].lower()}{said[1:]}" for budget, _, said in judged)
-    return Reading("; ".join(shown), overall([outcome for _, outcome, _ in judged]), sentence)
+            apart_at[f"{budget} labels"] = apart
+    return Reading("; ".join(shown), *judge_each(apart_at, "points")) if apart_at else None
 
 
 def figures(profile: str) -> list[Figure]:

@@ -14,7 +14,7 @@ from reproductions.reading import read_result
 from reproductions.spread import said_by, shown_spread, spread
 from reproductions.stage import run
 from reproductions.zero_shot_al.figure import draw
-from reproductions.zero_shot_al.names import ARMS, NONE, PAPER, RANDOM, Cell, table
+from reproductions.zero_shot_al.names import ARMS, NONE, PAPER, RANDOM, Cell, self_supervised, table
 from reproductions.zero_shot_al.runs import Cells, budgets, gaps, random_runs, read, side, values
 
 CLAIMS = Path(__file__).parent / "claims.yaml"
@@ -101,12 +101,19 @@ def _choices(cells: Cells) -> str:
     return "\n".join(lines) + "\n"
 
 
+def claimed_by(claim: dict[str, Any], features: str) -> tuple[str, bool]:
+    """Return where a claim about features is from, and whether it is the paper's: its are of self-supervised ones."""
+    if claim["paper"] and not self_supervised(features):
+        return "ours: the paper's claim is of self-supervised features", False
+    return claim["provenance"], claim["paper"]
+
+
 def _orders(cells: Cells, claims: dict[str, Any]) -> str:
     wanted = budgets(cells)
     lines = [
         "#### Orders",
         "",
-        f"From {claims['source']}. Its accuracies: {claims['accuracies']}.",
+        f"The paper's are from {claims['source']}. Its accuracies: {claims['accuracies']}.",
         "",
         *heading(["claim", "from", "features", *(f"{budget} labels" for budget in wanted)]),
     ]
@@ -115,7 +122,7 @@ def _orders(cells: Cells, claims: dict[str, Any]) -> str:
             ahead, behind = (side(cells, features, claim[which]) for which in ("ahead", "behind"))
             told = [", ".join(f"{gap:+.2f}" for gap in gaps(ahead, behind, budget).values()) for budget in wanted]
             if any(told):
-                lines.append(row([claim["text"], claim["provenance"], features, *told]))
+                lines.append(row([claim["text"], claimed_by(claim, features)[0], features, *told]))
     return "\n".join(lines) + "\n"
 
 

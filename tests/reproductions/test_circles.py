@@ -15,7 +15,7 @@ from scipy.linalg import eigh, inv
 from pal_plugin.errors import ConfigError
 from reproductions.pal import circles, figures
 from reproductions.pal.circles_names import COMPONENTS, EXPERIMENTS, picture, result, table
-from reproductions.pal.circles_table import compare, load_claims, markdown
+from reproductions.pal.circles_table import compare, load_claims, markdown, ordered
 from reproductions.pal.experiments import MISSING, active, contrastive, interpolation, missing, noise, same
 from reproductions.pal.toy import AUTHORS, CLEAN, LAMBDA, Protocol, Task, probe
 from reproductions.pal.toy import circles as draw_circles
@@ -164,6 +164,24 @@ def test_markdown() -> None:
     assert "| 10 | error | 0.240 ± 0.020 | 0.200 | +0.040 | 0.050 | yes | 0.125 |" in text
     assert "1 of 1 means are within the band" in text
     assert "Ours: 100 trials, 100 runs, 2 s. Theirs: them." in text
+
+
+def test_the_claimed_order_is_looked_up_by_protocol() -> None:
+    curves = {"low": {1: 0.0, 2: 0.0, 3: 0.0}, "high": {1: 0.0}}
+    content = {
+        "x": [1, 2, 2.5, 3],
+        "protocols": {
+            "authors": {"low": {"mean": [0.9, 0.2, 9, 0.1]}, "high": {"mean": [0.8, 0.3, 0, 0.1]}},
+            "clean": {"low": {"mean": [0.1, 0.2, 9, 0.3]}, "high": {"mean": [0.8, 0.3, 0, 0.4]}},
+        },
+    }
+    order = {"curves": ["low", "high"], "between": [2, 3]}
+    assert ordered(content, {"curves": curves, "order": order}, "authors") == {2: True, 3: False}  # a tie is not below
+    assert ordered(content, {"curves": curves, "order": order}, "clean") == {2: True, 3: True}
+    rises = {"curves": ["low"], "between": [1, 3]}
+    assert ordered(content, {"curves": curves, "order": rises}, "authors") == {2: False, 3: False}
+    assert ordered(content, {"curves": curves, "order": rises}, "clean") == {2: True, 3: True}
+    assert ordered(content, {"curves": curves}, "clean") == {}
 
 
 def test_claims_name_points_and_curves_of_the_experiments() -> None:

@@ -1,4 +1,4 @@
-"""The report of the results in the repository: the sentences by hand, the page in a real browser."""
+"""The report of the results in the repository: the sentences by hand, the files it writes."""
 
 from __future__ import annotations
 
@@ -9,23 +9,21 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
 
 from pal_plugin.cli import guarded, main
 from reproductions.adassl.report import findings as adassl_findings
+from reproductions.gps_ssl.report import findings as gps_findings
 from reproductions.reporting.__main__ import main as run_report
 from reproductions.reporting.__main__ import write
-from reproductions.reporting.finding import FAILS, HOLDS, MIXED, ONE, judge, overall
+from reproductions.reporting.finding import FAILS, HOLDS, MIXED, ONE, OURS, THEIRS, judge, judge_each, overall
 from reproductions.reporting.markdown import HEAD
+from reproductions.zero_shot_al.report import findings as zero_shot_findings
 
 ROOT = Path(__file__).parents[2]
 BEFORE = f"{HEAD.splitlines()[0]}\n\nThe report of before.\n"
-WIDTHS = (360, 1280)
 
 
 @pytest.mark.parametrize(
@@ -47,6 +45,45 @@ def test_one_seed_bears_no_claim_and_a_tie_is_not_ahead(gaps: list[float], outco
 def test_a_claim_holds_overall_where_it_holds_everywhere() -> None:
     assert overall([HOLDS, HOLDS]) == HOLDS
     assert overall([HOLDS, FAILS]) == MIXED
+
+
+def test_a_claim_of_several_places() -> None:
+    one = judge_each({"250 labels": [1.0], "1000 labels": [-2.0]}, "points")
+    assert one[0] == ONE
+    assert one[1].endswith("in points: +1.00 at 250 labels, -2.00 at 1000 labels.")
+    two = judge_each({"250 labels": [1.0, 2.0], "1000 labels": [-2.0, -1.0]}, "points")
+    assert two[0] == MIXED
+    assert "250 labels: ahead in all 2 seeds" in two[1]
+    assert "1000 labels: ahead in none of 2 seeds" in two[1]
+
+
+def test_the_papers_claims_are_of_what_the_papers_tried(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Supervised features, strong augmentation and a replication's readings count as ours."""
+    monkeypatch.chdir(copy)
+    zero_shot = {finding.claim: finding.source for finding in zero_shot_findings(["smoke", "cpu"])}
+    of_random = {
+        claim: source for claim, source in zero_shot.items() if claim.startswith("k-centre is ahead of random")
+    }
+    assert {claim.rpartition(" ")[2] for claim, source in of_random.items() if source == THEIRS} == {
+        "simclr-flip_only-baseline-0",
+        "simclr-strong-baseline-0",
+        "mocov2plus-strong-baseline-0",
+    }
+    assert {"lite0", "simclr-flip_only-gps-0"} <= {
+        claim.rpartition(" ")[2] for claim, source in of_random.items() if source == OURS
+    }
+    assert all(source == OURS for claim, source in zero_shot.items() if claim.startswith("TypiClust"))
+    gps = {finding.claim: finding for finding in gps_findings(["cpu"])}
+    assert gps["gps_simclr is ahead of simclr, augmentation strong"].source == OURS
+    assert gps["gps_simclr is ahead of simclr, augmentation flip_only"].source == THEIRS
+    untried = gps["gps_byol is ahead of byol on TissueMNIST"]
+    assert (untried.source, untried.ours) == (THEIRS, {})
+    moving = {f.claim: f for f in adassl_findings(["cpu"]) if f.claim.startswith("Moving-MNIST")}
+    energy, acceleration = moving.values()
+    assert (energy.source, acceleration.source) == (OURS, THEIRS)
+    assert "chosen for AdaSSL-V" in energy.ours["cpu"].sentence
+    out = next(f for f in adassl_findings(["cpu"]) if "H-InfoNCE" in f.claim and f.source == THEIRS)
+    assert out.theirs.startswith(".76 → above .92")
 
 
 @pytest.fixture(scope="module")
@@ -93,83 +130,17 @@ def test_a_paper_that_was_not_run_says_so(copy: Path, tmp_path: Path, monkeypatc
     monkeypatch.chdir(tmp_path)
     (tmp_path / "reproductions" / "results").mkdir(parents=True)
     text = write(Path("report")).with_name("README.md").read_text()
-    assert "| [GPS-SSL](#gps-ssl) | not run | not run | not run |" in text
+    assert "| [GPS-SSL](#gps-ssl) | the paper's | not run | not run | not run |" in text
     assert "what that says" not in text
     shutil.copytree(copy / "reproductions/results/smoke", "reproductions/results/debug")
     Path("reproductions/results/debug/gps_ssl_curves.csv").write_text("run,step,loss\n")  # too short to log any
     text = write(Path("report")).with_name("README.md").read_text()
     assert not (tmp_path / "report/figures/gps_ssl_debug_curves.svg").exists()
-    assert "| paper | debug | smoke | cpu | paper |" in text
+    assert "| paper | claims | debug | smoke | cpu | paper |" in text
     assert (tmp_path / "report/figures/pal_debug_circles_noise.svg").exists()
     shutil.rmtree("reproductions/results/debug")
     write(Path("report"))
     assert not list((tmp_path / "report/figures").iterdir())  # no picture of what is no longer there
-
-
-@pytest.fixture(params=[(width, scheme) for width in WIDTHS for scheme in ("light", "dark")], ids=str)
-def view(request: pytest.FixtureRequest, chromium: Browser, copy: Path) -> Iterator[Page]:
-    width, scheme = request.param
-    context = chromium.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
-    page = context.new_page()
-    page.said, page.asked = [], []  # type: ignore[attr-defined]
-    page.on("console", lambda message: page.said.append(message.text))  # type: ignore[attr-defined]
-    page.on("request", lambda request: page.asked.append(request.url))  # type: ignore[attr-defined]
-    page.goto((copy / "report" / "index.html").as_uri())
-    yield page
-    context.close()
-
-
-def test_page_is_whole_offline_and_fits(view: Page) -> None:
-    assert [url for url in view.asked if not url.startswith("data:")] == [view.url]  # type: ignore[attr-defined]
-    assert view.said == []  # type: ignore[attr-defined]
-    assert view.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-    pictures = view.locator("img").all()
-    assert len(pictures) >= 20
-    for picture in pictures:
-        assert picture.evaluate("image => image.complete && image.naturalWidth > 0")
-        assert picture.get_attribute("alt")
-    for link in view.locator("a[href^='#']").all():
-        assert view.locator(link.get_attribute("href") or "").count() == 1
-    levels = [int(name[1]) for name in view.evaluate("[...document.querySelectorAll('h1,h2,h3')].map(h => h.tagName)")]
-    assert levels[0] == 1
-    assert levels.count(1) == 1
-    assert all(after - before <= 1 for before, after in pairwise(levels))
-
-
-CONTRAST = """() => {
-    const bright = (colour) => {
-        const part = colour.match(/[\\d.]+/g).slice(0, 3).map((value) => value / 255)
-            .map((value) => value <= .04045 ? value / 12.92 : ((value + .055) / 1.055) ** 2.4);
-        return .2126 * part[0] + .7152 * part[1] + .0722 * part[2];
-    };
-    const behind = (element) => {
-        for (; element; element = element.parentElement) {
-            const colour = getComputedStyle(element).backgroundColor;
-            if (colour !== 'rgba(0, 0, 0, 0)') return colour;
-        }
-        return getComputedStyle(document.body).backgroundColor;
-    };
-    const texts = [...document.querySelectorAll('p, td, th, h1, h2, h3, a, em, code, summary, li')];
-    return Math.min(...texts.map((element) => {
-        const [a, b] = [bright(getComputedStyle(element).color), bright(behind(element))].sort((x, y) => y - x);
-        return (a + .05) / (b + .05);
-    }));
-}"""
-
-
-def test_text_stands_out_in_either_theme(view: Page) -> None:
-    assert view.evaluate(CONTRAST) >= 4.5  # WCAG 2.2, AA
-
-
-def test_tables_open_and_scroll_by_keyboard(view: Page) -> None:
-    first = view.locator("details").first
-    assert first.get_attribute("open") is None
-    first.locator("summary").focus()
-    view.keyboard.press("Enter")
-    assert first.get_attribute("open") is not None
-    table = first.locator(".table").first
-    table.focus()
-    assert table.evaluate("element => document.activeElement === element")
 
 
 def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

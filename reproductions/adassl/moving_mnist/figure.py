@@ -7,9 +7,9 @@ from typing import Any
 
 from reproductions.adassl.moving_mnist.cells import LABELS, SETTINGS, Cell, result
 from reproductions.adassl.moving_mnist.runs import Cells, values
-from reproductions.drawing import drawing
+from reproductions.drawing import BLUE, GREEN, RED, drawing, ink
 
-COLOURS = {"byol": "#2f5d9b", "v": "#d1562a", "s": "#4f9d69"}
+STYLES = {"byol": (BLUE, "o"), "v": (RED, "s"), "s": (GREEN, "^")}
 PANELS = {
     "projector_digit": "digit, projector: accuracy",
     "projector_velocity_x": "velocity x, projector: R²",
@@ -65,12 +65,14 @@ def _panel(axis: Any, cells: Cells, reading: str) -> None:
     places = {cell: place for place, cell in enumerate(cells)}
     for cell, runs in cells.items():
         scores = values(runs, reading)
-        axis.plot([places[cell]] * len(scores), scores, "o", color=COLOURS[cell.method], mfc="white", markersize=5)
+        colour, mark = STYLES[cell.method]
+        axis.plot([places[cell]] * len(scores), scores, mark, color=colour, mfc="white", markersize=5)
     for name, label in LINES.get(reading, {}).items():
         scores = [score for runs in cells.values() for score in values(runs, name)]
         level = sum(scores) / len(scores)
-        axis.axhline(level, color="#9aa0a6", linestyle=":")
-        axis.annotate(label, (0.02, level), xycoords=("axes fraction", "data"), fontsize=7, va="bottom")
+        axis.axhline(level, color=ink(), linestyle=":")
+        place = {"xy": (0.02, level), "xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
+        axis.annotate(label, xytext=(0, 4), **place, fontsize=8, va="bottom")
     names = [f"{LABELS[cell.method].replace('AdaSSL-', '')} {cell.setting}" for cell in cells]
     axis.set_xticks(list(places.values()), names, fontsize=8, rotation=45)
     axis.set_xlim(-0.5, len(places) - 0.5)

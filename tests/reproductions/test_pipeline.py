@@ -12,8 +12,10 @@ import sys
 import time
 from pathlib import Path
 
+import networkx as nx
 import pytest
 import yaml
+from dvc.repo import Repo
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -103,7 +105,7 @@ def test_end_to_end(clone: Clone) -> None:
     assert "none.random.b20.mean" in shown
     assert "| simclr-flip_only-gps-0 | k-centre |" in said
     report = (clone.folder / "reproductions" / "report" / "README.md").read_text()
-    assert "| paper | debug | smoke | cpu | paper |" in report
+    assert "| paper | claims | debug | smoke | cpu | paper |" in report
     for paper in ("GPS-SSL, profile debug", "PAL, profile debug", "AdaSSL, profile debug", "learning, profile debug"):
         assert paper in report
     plots = clone.run("dvc", "plots", "show")
@@ -114,6 +116,41 @@ def test_a_second_repro_does_nothing(clone: Clone) -> None:
     stages, said = clone.repro()
     assert stages == set()
     assert "up to date" in said
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:dvc")
+@pytest.mark.parametrize(
+    ("key", "value", "runs", "dependents"),
+    [
+        (
+            "pal.cells",
+            ["simclr-0.04-0.9-0", "simclr-0.04-0.5-0"],
+            {"pal_images@debug-simclr-0.04-0.5-0-0"},
+            {"pal_images_table@debug", "pal_oracle_table@debug"},  # whose control is of those runs
+        ),
+        ("adassl.seeds", [0, 1], {"adassl_numerical@debug-v-0.1-20-1"}, {"adassl_numerical_table@debug"}),
+        (
+            "zero_shot_al.arms",
+            ["kcenter", "typiclust"],
+            {"zero_shot_guided@debug-simclr-flip_only-gps-0-typiclust-0"},
+            {"zero_shot_table@debug"},
+        ),
+    ],
+    ids=["pal", "adassl", "zero_shot_al"],
+)
+def test_a_parameter_would_run_its_dependents(
+    clone: Clone, monkeypatch: pytest.MonkeyPatch, key: str, value: object, runs: set[str], dependents: set[str]
+) -> None:
+    """Nothing is run: a dry run names what changed, and DVC's graph what depends on it."""
+    monkeypatch.chdir(clone.folder)
+    before = Path("params.yaml").read_bytes()
+    clone.set(key, value)
+    with Repo() as repo:
+        changed = repo.reproduce(dry=True)
+        below = {stage for one in changed for stage in nx.ancestors(repo.index.graph, one)}
+    Path("params.yaml").write_bytes(before)
+    assert {stage.addressing for stage in changed} == runs
+    assert {stage.addressing for stage in below} == dependents | {"report"}
 
 
 def test_deleted_outputs_come_back_and_nothing_runs(clone: Clone) -> None:
@@ -161,9 +198,17 @@ def test_a_parameter_runs_its_dependents(clone: Clone) -> None:
 
 
 def test_a_killed_repro_goes_on(clone: Clone) -> None:
-    """SIGKILL the whole pipeline in the middle of a pretraining; the next one continues from its scratch checkpoint."""
-    clone.set("gps_ssl.seeds", [0, 1])
-    last = clone.folder / "scratch" / "debug" / "gps_ssl" / "simclr-flip_only-baseline-1" / "last.ckpt"
+    """SIGKILL the pipeline in the middle of a pretraining; the next goes on, to the metrics of an undisturbed run."""
+    name = "simclr-flip_only-baseline-0"
+    result = clone.folder / "reproductions" / "results" / "debug" / "gps_ssl" / f"{name}.json"
+    undisturbed = json.loads(result.read_text())
+    # another command line that means the same: neither dvc.lock nor DVC's cache of runs knows it
+    path = clone.folder / "dvc.yaml"
+    pipeline = path.read_text()
+    assert pipeline.count("--arm baseline --seed ${item.seed}") == 1
+    path.write_text(pipeline.replace("--arm baseline --seed ${item.seed}", "--seed ${item.seed} --arm baseline"))
+    last = clone.folder / "scratch" / "debug" / "gps_ssl" / name / "last.ckpt"
+    assert not last.exists()
     process = subprocess.Popen(
         ["dvc", "repro"], cwd=clone.folder, env=clone.environment, start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -175,7 +220,12 @@ def test_a_killed_repro_goes_on(clone: Clone) -> None:
     process.wait()
     assert last.exists()
     lock = yaml.safe_load((clone.folder / "dvc.lock").read_text())
-    assert "gps_baseline@debug-simclr-flip_only-1" not in lock["stages"]
+    assert lock["stages"]["gps_baseline@debug-simclr-flip_only-0"]["cmd"].endswith("--arm baseline --seed 0")
     stages, said = clone.repro()
     assert "going on from epoch 2" in said
-    assert stages == {"gps_baseline", "gps_pretrain", "gps_evaluate", "gps_ablation", "gps_table"}
+    assert stages == {"gps_baseline", "gps_evaluate", "gps_table"}
+    resumed = json.loads(result.read_text())
+    told = ("wall_s", "evaluation_s", "commit")  # how long that took, and of which commit it is
+    assert {key: resumed[key] for key in resumed if key not in told} == {
+        key: undisturbed[key] for key in undisturbed if key not in told
+    }

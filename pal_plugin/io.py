@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import io
 import json
 import os
 import shutil
 import sys
 import tempfile
+import time
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from pal_plugin.errors import CheckpointError
+
+_STALE_S = 24 * 3600  # no folder takes as long to write
 
 
 @contextlib.contextmanager
@@ -46,6 +50,7 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary folder beside `path`; put it in the place of `path` when the block ends well.
 
     An existing folder is moved aside first and removed last, so a reader sees the old folder, none, or the new one.
+    What a writer of the same folder that was killed has left beside it goes with the first write a day later.
 
     Args:
         path: the folder to (re)place; its parent is created.
@@ -59,6 +64,7 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
             if file.is_file():
                 _sync(file)
         replace_folder(temporary, target)
+        _sweep(target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -188,6 +194,16 @@ def read_run(path: Path, run: Mapping[str, Any]) -> dict[str, Any] | None:
 def cache_folder() -> Path:
     """Return the folder for things that can be made again: `$PAL_CACHE`, else `~/.cache/pal_plugin`."""
     return Path(os.environ.get("PAL_CACHE") or Path.home() / ".cache" / "pal_plugin")
+
+
+def _sweep(target: Path) -> None:
+    """Remove the temporary folders of `target` in which nothing has been written for a day: nobody will finish them."""
+    for litter in target.parent.glob(f".{glob.escape(target.name)}.????????.*"):
+        with contextlib.suppress(OSError):  # somebody else removes it, or owns it
+            if litter.suffix in (".tmp", ".old") and litter.is_dir():
+                newest = max(path.lstat().st_mtime for path in (litter, *litter.rglob("*")))
+                if time.time() - newest > _STALE_S:
+                    shutil.rmtree(litter)
 
 
 def _sync(path: Path) -> None:

@@ -7,7 +7,6 @@ import os
 import runpy
 import shutil
 import signal
-import socket
 import sys
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -35,6 +35,10 @@ RANK = str(Path(__file__).with_name("rank_process.py"))
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch, faiss and BLAS are first imported
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+# An example may take any time: the tests run side by side, and what else the machine does is not theirs to answer for.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -82,9 +86,11 @@ def run_ranks(processes: ForkServerContext) -> Callable[..., list[int | None]]:
     """
 
     def run(script: Path, arguments: dict[str, Any], world: int = 2) -> list[int | None]:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            shared = arguments | {"port": probe.getsockname()[1], "world": world}
+        from torch.distributed import TCPStore  # not before the threads are set
+
+        # Held from here on: a port that is only looked for may be another program's when the ranks start.
+        store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+        shared = arguments | {"port": store.port, "world": world}
         ranks = [
             processes.Process(
                 target=runpy.run_path, args=(RANK, {"SCRIPT": str(script), "ARGS": shared | {"rank": rank}})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import doctest
 import importlib
 import os
@@ -9,7 +10,9 @@ import re
 import shlex
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +24,26 @@ from pal_plugin.selection import KCenterGreedy, Selection
 DOCS = Path(__file__).parents[1] / "docs"
 
 
+# What becomes of the Python examples of a page, in their order: the test that runs each, or why none does.
+PYTHON = {
+    "adassl.md": ["test_adassl_in_python"],
+    "quickstart.md": ["the README's, which test_readme.py runs"],
+    "selection.md": ["test_selection_from_python", "test_selection_on_several_processes"],
+    "tutorial.md": ["test_the_tutorial"],
+    "yours.md": ["test_what_is_yours"] * 3,
+}
+# How lines of shells begin that are no `pal` command, and so not looked at here, and why.
+OTHERS = {
+    "pip install uv && uv run dvc repro": "takes minutes: tests/reproductions runs the pipeline on less",
+    "pip install uv && uv run pytest": "this",
+    "uv run dvc ": "tests/reproductions runs the pipeline on less",
+    "uv run python photos.py": "test_the_tutorial runs it",
+    "torchrun --nproc-per-node 2 shards.py": "test_selection_on_several_processes runs it",
+    "torchrun --nnodes 4 --nproc-per-node 2 --rdzv-backend c10d --rdzv-endpoint HOST:29500 shards.py": "four machines",
+    "python main_pretrain.py … ": "solo-learn's own script, with the reader's overrides",
+    "python -m benchmarks": "takes minutes on a machine that does nothing else",
+}
+
 PACKAGE = DOCS.parent / "pal_plugin"
 EXAMPLES = [
     ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
@@ -31,6 +54,43 @@ EXAMPLES = [
 
 def blocks(name: str, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", (DOCS / name).read_text(encoding="utf-8"), re.DOTALL)
+
+
+def indented(name: str) -> list[str]:
+    """The blocks that are code because four spaces stand before each line."""
+    text = re.sub(r"^```.*?^```$", "", (DOCS / name).read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    found = re.findall(r"(?<=\n\n) {4}.*\n(?:\n* {4}.*\n)*", text)
+    return [textwrap.dedent(block) for block in found]
+
+
+def is_python(block: str) -> bool:
+    try:
+        ast.parse(block)
+    except SyntaxError:
+        return False
+    return True
+
+
+def python(name: str) -> list[str]:
+    return [*blocks(name, "python"), *filter(is_python, indented(name))]
+
+
+def lines(name: str) -> list[str]:
+    """What a page says to a shell, without comments."""
+    found = [*blocks(name, "bash"), *(block for block in indented(name) if not is_python(block))]
+    whole = "".join(found).replace("\\\n", " ").splitlines()
+    return [line for line in whole if line and not line.startswith("#")]
+
+
+def arguments(line: str) -> list[str] | None:
+    """What a line gives to `pal`, however it is started; None where it starts something else."""
+    words = shlex.split(line, comments=True)
+    for place, word in enumerate(words):
+        if word == "main_pretrain.py":
+            return ["train", *words[place + 1 :]]
+        if word == "pal_plugin.cli" or Path(word).name == "pal":
+            return words[place + 1 :]
+    return None
 
 
 @pytest.mark.parametrize("module", EXAMPLES)
@@ -71,12 +131,28 @@ PAGES = [path.relative_to(DOCS).as_posix() for path in sorted(DOCS.rglob("*.md")
 @pytest.mark.parametrize("page", PAGES)
 def test_the_commands_are_the_command_lines(page: str) -> None:
     """Every override is one that the config has, and every option one that its command has."""
-    for line in "".join(blocks(page, "bash")).replace("\\\n", " ").splitlines():
-        command = shlex.split(line, comments=True)[3:]
-        if line.startswith("uv run pal train"):
+    for line in lines(page):
+        if line.startswith(tuple(OTHERS)):
+            continue
+        command = arguments(line)
+        assert command, f"neither a pal command nor one of OTHERS: {line}"
+        if command[0] == "train":
+            assert command[1] == "--config-name"
             compose(command[2], command[3:])
-        elif line.startswith("uv run pal "):
+        else:
             _parser().parse_args(command)
+
+
+def test_nothing_is_left_out_without_a_reason() -> None:
+    """Every Python example is one that PYTHON accounts for, every line of OTHERS one that a page has."""
+    assert {page: len(python(page)) for page in PAGES if python(page)} == {page: len(PYTHON[page]) for page in PYTHON}
+    tests = {how for several in PYTHON.values() for how in several if how.startswith("test_")}
+    assert tests <= set(globals())
+    assert python("quickstart.md")[0] in (DOCS.parent / "README.md").read_text(encoding="utf-8")
+    said = [line for page in PAGES for line in lines(page)]
+    assert [other for other in OTHERS if not any(line.startswith(other) for line in said)] == []
+    forms = ("torchrun ", "srun ", "python main_pretrain.py ", "python -m benchmarks ")
+    assert [form for form in forms if not any(line.startswith(form) for line in said)] == []  # indented, all of them
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -101,6 +177,22 @@ def test_what_is_yours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
     assert " passed" in done.stdout
+
+
+@pytest.mark.slow
+def test_adassl_in_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the page does with its run, here on a shorter one."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PAL_CACHE", str(tmp_path / "cache"))
+    command = "train --config-name adassl_simclr profile=debug data.subset=64 optimizer.batch_size=32 max_epochs=1"
+    assert main([*command.split(), "run_dir=runs/digits"]) == 0
+    (example,) = python("adassl.md")
+    names: dict[str, Any] = {}
+    exec(compile(example, "adassl.md", "exec"), names)
+    assert names["drawn"].shape[:2] == (16, 4)
+    rows = names["found"].rows
+    assert rows.shape == (4, 5)
+    assert all(len(set(row)) == 5 and set(row) <= set(range(64)) for row in rows.tolist())
 
 
 @pytest.mark.slow

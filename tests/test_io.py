@@ -148,6 +148,20 @@ def test_sigkill_in_the_middle_of_a_write(tmp_path, kind):
     assert all(p.name.startswith(".target.") and p.name.endswith(".tmp") for p in leftovers)
 
 
+def test_folders_of_killed_writers_go_after_a_day(tmp_path):
+    """One that is written to now, or that another target's writer left, is let alone."""
+    for name in (".d.abcdefgh.tmp", ".d.abcd_123.old", ".d.rewritin.tmp", ".d.e.abcdefgh.tmp"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "part").write_text("half")
+        for path in (tmp_path / name / "part", tmp_path / name):
+            os.utime(path, (time.time() - 90_000,) * 2)
+    os.utime(tmp_path / ".d.rewritin.tmp" / "part")
+    (tmp_path / ".d.newcomer.tmp").mkdir()
+    with atomic_folder(tmp_path / "d") as temporary:
+        (temporary / "part").write_text("whole")
+    assert names(tmp_path) == [".d.e.abcdefgh.tmp", ".d.newcomer.tmp", ".d.rewritin.tmp", "d"]
+
+
 def test_killed_at_any_moment_the_file_is_whole(tmp_path):
     """A writer that replaces a file in a loop is killed at five odd moments."""
     loop = (

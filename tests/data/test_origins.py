@@ -93,8 +93,9 @@ def describe(package: Path, control: str) -> None:
 TOY = DebianPackage("pal-toy", "usr/share/datasets/pal-toy")
 
 
-def test_a_debian_package_is_downloaded_and_unpacked_but_not_installed(repository, tmp_path):
-    fetch(release_of(TOY, FILES), tmp_path / "root", "debian")
+def test_a_debian_package_is_downloaded_and_unpacked_but_not_installed(repository, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    fetch(release_of(TOY, FILES), Path("root"), "debian")  # relative: apt and dpkg-deb run in a folder below it
     root = tmp_path / "root"
     assert sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()) == [
         "Toy/raw/one-ubyte",

@@ -1,10 +1,9 @@
-"""One rank of a gloo group, run by test_adassl_ranks.py: `python adassl_process.py RANK WORLD PORT FOLDER`.
+"""One rank of a gloo group, run by test_adassl_ranks.py: `python adassl_process.py RANK WORLD FOLDER`.
 
 Reads the pairs of all ranks from `FOLDER/data.pt`, and writes losses, gradients and β to `FOLDER/RANK.pt`. The names
 above `main` are what the test runs in one process.
 """
 
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -65,9 +64,8 @@ def loss_of(out: Tensor | tuple[Tensor, ...]) -> Tensor:
 
 
 def main() -> None:
-    rank, world, port, folder = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], Path(sys.argv[4])
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    dist.init_process_group("gloo", rank=rank, world_size=world)
+    rank, world, folder = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
+    dist.init_process_group("gloo", init_method=f"file://{folder / 'group'}", rank=rank, world_size=world)
     data = torch.load(folder / "data.pt", weights_only=True)
     out: dict[str, object] = {}
     for name in NETWORKS:

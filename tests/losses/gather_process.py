@@ -1,9 +1,8 @@
-"""One rank of a gloo group, run by test_gather.py: `python gather_process.py RANK WORLD PORT FOLDER`.
+"""One rank of a gloo group, run by test_gather.py: `python gather_process.py RANK WORLD FOLDER`.
 
 Reads this rank's data from `FOLDER/data.pt`, and writes losses, gradients and what it gathered to `FOLDER/RANK.pt`.
 """
 
-import os
 import sys
 from pathlib import Path
 
@@ -25,9 +24,8 @@ from pal_plugin.losses import (
     interpolate,
 )
 
-rank, world, port, folder = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], Path(sys.argv[4])
-os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-dist.init_process_group("gloo", rank=rank, world_size=world)
+rank, world, folder = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
+dist.init_process_group("gloo", init_method=f"file://{folder / 'group'}", rank=rank, world_size=world)
 data = torch.load(folder / "data.pt", weights_only=True)
 x, target, classes = (data[name][rank] for name in ("x", "target", "classes"))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import runpy
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -29,12 +28,9 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
     data = {"x": pairs(), "y": pairs(), "kl": [3 * torch.rand(6, 2, generator=generator) for _ in (0, 1)]}
     torch.save(data, folder / "data.pt")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     command = [sys.executable, str(SCRIPT)]
     ranks = [
-        subprocess.Popen([*command, str(rank), "2", str(port), str(folder)], env=os.environ | {"OMP_NUM_THREADS": "1"})
+        subprocess.Popen([*command, str(rank), "2", str(folder)], env=os.environ | {"OMP_NUM_THREADS": "1"})
         for rank in (0, 1)
     ]
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -58,12 +57,9 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         ],
     }
     torch.save(data, folder / "data.pt")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     command = [sys.executable, str(SCRIPT)]
     ranks = [
-        subprocess.Popen([*command, str(rank), "2", str(port), str(folder)], env=os.environ | {"OMP_NUM_THREADS": "1"})
+        subprocess.Popen([*command, str(rank), "2", str(folder)], env=os.environ | {"OMP_NUM_THREADS": "1"})
         for rank in (0, 1)
     ]
     try:

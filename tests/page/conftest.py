@@ -12,14 +12,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from pal_plugin.data import ImageDataset, load_dataset
 from pal_plugin.oracle.store import Entry, RelationStore
 from pal_plugin.page.images import Pictures
 
 SETTLE_MS = 300  # the page takes no answer within the first quarter of a second: see SETTLE_MS in session.js
+SHOWN = "() => [...document.querySelectorAll('#anchor img, .pick img')].map((image) => image.src)"
 SENT = "() => !Object.keys(localStorage).some((key) => key.startsWith('pal.outbox.'))"
+
+TRIES = 20  # of a port that was used before
+
+expect.set_options(timeout=15_000)  # as that of the pages below: the page itself waits 4 s before it tries again
 
 
 class Served:
@@ -43,9 +48,14 @@ class Served:
         self.store = self.folder / store
         command = [sys.executable, "-m", "pal_plugin.cli", "oracle", "serve", "--store", str(self.store)]
         command += ["--data", self.data, "--port", str(self.port), *self.options]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
+        for _ in range(TRIES if self.port else 1):
+            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+            assert self.process.stdout is not None
+            line = self.process.stdout.readline()
+            if line:
+                break
+            self.process.wait()  # another program may have been given the port for a connection of its own
+            time.sleep(0.5)
         assert "http://127.0.0.1:" in line, line
         self.url = line.split()[-1]
         self.port = int(self.url.rstrip("/").rpartition(":")[2])
@@ -130,6 +140,15 @@ class Person:
         """Until there is a question, and an answer to it is taken."""
         self.page.locator(".tile").first.wait_for()
         self.page.wait_for_timeout(SETTLE_MS)
+
+    def after(self, act: Callable[[], None]) -> None:
+        """Answer by `act`, then wait until another question shows and an answer to it is taken."""
+        before, end = self.page.evaluate(SHOWN), time.monotonic() + 15
+        act()
+        while self.page.evaluate(SHOWN) in (before, []):
+            assert time.monotonic() < end, "no other question came"
+            self.page.wait_for_timeout(20)
+        self.wait()
 
     def settle(self, page: Page | None = None) -> None:
         """Until the server has everything that was sent, from another page of theirs perhaps.

@@ -35,10 +35,17 @@ class Server:
 
     def __init__(self, store: Path, *options: str, port: int = 0) -> None:
         command = [sys.executable, "-m", "pal_plugin.cli", *SERVE, "--store", str(store), "--port", str(port), *options]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        assert "http://" in line, self.process.communicate()
+        for _ in range(40):
+            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            assert self.process.stdout is not None
+            line = self.process.stdout.readline()
+            if line:
+                break
+            # Another program may have been given a killed server's port for a connection of its own.
+            told = self.process.communicate()[1]
+            assert "is in use by another program" in told, told
+            time.sleep(0.5)
+        assert "http://" in line, line
         self.url = line.split()[-1]
         self.port = int(re.search(r":(\d+)/", self.url)[1])
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30)
@@ -194,7 +201,7 @@ def test_rubbish_on_the_wire(start):
         b"Sec-WebSocket-Key: x\r\nSec-WebSocket-Version: 13\r\nOrigin: http://evil.example\r\n\r\n",
     ]
     for request in requests:
-        with socket.create_connection(("127.0.0.1", server.port), timeout=5) as connection:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
             try:
                 connection.sendall(request)
                 connection.shutdown(socket.SHUT_WR)

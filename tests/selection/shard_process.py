@@ -1,11 +1,10 @@
-"""One rank of a gloo group, run by test_sharded.py: `python shard_process.py RANK WORLD PORT FOLDER`.
+"""One rank of a gloo group, run by test_sharded.py: `python shard_process.py RANK WORLD FOLDER`.
 
 Selects from this rank's rows in `FOLDER/data.npz` as the cases there say, and writes picks or errors to
 `FOLDER/RANK.npz`.
 """
 
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -17,9 +16,8 @@ from pal_plugin.errors import PalError
 from pal_plugin.selection import KCenterGreedy, Selection
 
 torch.set_num_threads(1)
-rank, world, port, folder = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], Path(sys.argv[4])
-os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-dist.init_process_group("gloo", rank=rank, world_size=world)
+rank, world, folder = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
+dist.init_process_group("gloo", init_method=f"file://{folder / 'group'}", rank=rank, world_size=world)
 found = {}
 with np.load(folder / "data.npz") as data:
     for name, case in json.loads((folder / "cases.json").read_text()).items():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -64,11 +63,8 @@ def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     folder = tmp_path_factory.mktemp("shards")
     np.savez(folder / "data.npz", **_data())
     (folder / "cases.json").write_text(json.dumps(CASES | {name: case for name, (case, _) in WRONG.items()}))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
     command = [sys.executable, str(SCRIPT)]
-    running = [subprocess.Popen([*command, str(rank), "2", port, str(folder)]) for rank in range(2)]
+    running = [subprocess.Popen([*command, str(rank), "2", str(folder)]) for rank in range(2)]
     try:
         assert [process.wait(timeout=240) for process in running] == [0, 0]
     finally:

@@ -25,6 +25,8 @@ from pal_plugin.commands.options import add_json
 from pal_plugin.errors import PalError
 
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_REFUSED = (PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError)
+_TEMPORARY = re.compile(r"(?<![^/])\.([^/]+)\.[a-z0-9_]{8}\.(?:tmp|old)(?=/|$)")  # what `pal_plugin.io` writes first
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -91,17 +93,23 @@ def _paragraph(error: BaseException) -> str | None:
         if isinstance(link, KeyboardInterrupt):
             return "Interrupted. No file is left half-written; the same command starts or continues the work."
         if isinstance(link, OSError) and link.errno in _DISK_FULL:
-            place = f" while writing {link.filename}" if link.filename else ""
+            place = f" while writing {_given(link.filename)}" if link.filename else ""
             return (
                 f"No space is left on the disk{place} ({link.strerror}). No file is left half-written; free some "
                 "space, or choose another place by --out, --root (pal train: run_dir=, data.root=) or the environment "
                 "variables PAL_CACHE and TMPDIR, then run the same command again."
             )
-        if isinstance(link, PermissionError) and link.filename:
-            return f"{link.strerror}: {link.filename}. Choose another path, or change its permissions."
-        if isinstance(link, IsADirectoryError | NotADirectoryError | FileExistsError) and link.filename:
-            return f"{link.strerror}: {link.filename}. Choose another path."
+        # Another kind may be one that was handled, and a bug came up meanwhile; only SystemExit hides what it was.
+        told = link is error or isinstance(error, SystemExit) or isinstance(link, _REFUSED)
+        if told and isinstance(link, OSError) and link.strerror and link.filename:
+            change = ", or change its permissions" if isinstance(link, PermissionError) else ""
+            return f"{link.strerror}: {_given(link.filename)}. Choose another path{change}."
     return None
+
+
+def _given(filename: object) -> str:
+    """Return the path that a user gave, where an error names the temporary file beside it."""
+    return _TEMPORARY.sub(r"\1", str(filename))
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -290,6 +290,8 @@ def fail_with(monkeypatch, error: BaseException):
         (OSError(122, "Disk quota exceeded"), "Disk quota exceeded"),
         (PermissionError(13, "Permission denied", "/read/only"), "/read/only"),
         (FileExistsError(17, "File exists", "/taken"), "File exists: /taken. Choose another path."),
+        (OSError(30, "Read-only file system", "/read/.g.abcd_123.tmp/x"), "Read-only file system: /read/g/x. Choose"),
+        (FileNotFoundError(2, "No such file or directory", "/proc/x"), "No such file or directory: /proc/x. Choose"),
         (DataError("The file f is short", "Fetch it again"), "The file f is short. Fetch it again."),
     ],
 )
@@ -312,7 +314,9 @@ def test_errors_inside_others_are_found(monkeypatch, capsys):
 
 
 def test_bugs_are_not_hidden(monkeypatch):
-    for error in (ZeroDivisionError(), OSError(5, "Input/output error"), SystemExit(3)):
+    after = ZeroDivisionError()
+    after.__context__ = FileNotFoundError(2, "No such file or directory", "/handled")
+    for error in (after, ZeroDivisionError(), OSError(5, "Input/output error"), SystemExit(3)):
         fail_with(monkeypatch, error)
         with pytest.raises(type(error)):
             main(["doctor"])
@@ -411,11 +415,16 @@ def test_ctrl_c_while_training(tmp_path):
     with subprocess.Popen(
         command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True
     ) as process:
-        deadline = time.monotonic() + 120
-        while not list(tmp_path.glob("run/*.ckpt")) and time.monotonic() < deadline:
-            time.sleep(0.1)
-        os.killpg(process.pid, signal.SIGINT)
-        _, error = process.communicate(timeout=60)
+        try:
+            deadline = time.monotonic() + 200
+            while not list(tmp_path.glob("run/*.ckpt")):
+                assert process.poll() is None, process.communicate()[1]
+                assert time.monotonic() < deadline, "no checkpoint yet: Ctrl-C would meet the imports, not the training"
+                time.sleep(0.1)
+            os.killpg(process.pid, signal.SIGINT)
+            _, error = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 2, error
     assert error.strip().splitlines()[-1].startswith("pal: Interrupted")
     assert "Traceback" not in error

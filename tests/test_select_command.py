@@ -87,6 +87,34 @@ def test_labelled_candidates_and_earlier_picks(dataset, features, tmp_path, caps
     np.testing.assert_array_equal(Selection.load(more).indices, expected)
 
 
+@pytest.mark.parametrize("option", ["--labelled", "--candidates"])
+@pytest.mark.parametrize("named", ["picks.csv", "ids.txt"])
+@pytest.mark.parametrize("data", [DIGITS, []], ids=["with data", "features alone"])
+def test_picks_and_ids_name_samples(option, named, data, dataset, features, tmp_path, capsys) -> None:
+    rows = np.arange(20, 60)
+    Selection(rows, None, dataset.manifest.reference()).save(tmp_path / "picks.csv", ids=dataset.ids)
+    (tmp_path / "ids.txt").write_text("\n".join(dataset.ids[row] for row in rows), encoding="utf-8")
+    out = tmp_path / "out.csv"
+    arguments = ["--features", features, *data, option, str(tmp_path / named), "--budget", "10", "--out", str(out)]
+    if named == "ids.txt" and not data:
+        assert main(["select", *arguments]) == 2
+        assert "names ids, and no data set has them" in capsys.readouterr().err
+        return
+    select(capsys, *arguments)
+    X = np.load(Path(features) / "features.npy")
+    expected = KCenterGreedy().select(X, 10, **{option.removeprefix("--"): rows}).indices
+    np.testing.assert_array_equal(Selection.load(out).indices, expected)
+
+
+@pytest.mark.parametrize("option", ["--labelled", "--candidates"])
+def test_picks_of_another_data_set_name_no_samples(option, features, tmp_path, capsys) -> None:
+    other = load_dataset("digits", "train", subset=300).manifest
+    Selection(np.arange(9), None, other.reference()).save(tmp_path / "picks.csv")
+    arguments = ["--features", features, option, str(tmp_path / "picks.csv"), "--budget", "5"]
+    assert main(["select", *arguments, "--out", str(tmp_path / "out.csv")]) == 2
+    assert "digits/train with 300 samples" in capsys.readouterr().err
+
+
 def test_classes_in_turn(dataset, features, tmp_path, capsys) -> None:
     out = tmp_path / "picks.csv"
     figures = select(
@@ -106,6 +134,7 @@ def test_classes_in_turn(dataset, features, tmp_path, capsys) -> None:
         (["--budget", "10", "--balanced"], "classes of all samples"),
         (["--budget", "10", "--labelled", "ids.txt"], "--labelled ids.txt names ids"),
         (["--budget", "10", "--after", "ids.txt"], "no selection"),
+        (["--budget", "10", "--labelled", "nothere.csv"], "nothere.csv is missing"),
         (["--budget", "10", "--start", "middle"], "no start 'middle'"),
         (["--budget", "10", "--data", "digits"], "digits/train"),
     ],

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from pal_plugin.commands.options import file_path
+
 if TYPE_CHECKING:
     from pal_plugin.graph import SimilarityGraph
 
@@ -33,7 +35,7 @@ def add(actions: Any, finish: Finish) -> None:
     symmetrise = actions.add_parser("symmetrise", help="every edge in both directions")
     hop = actions.add_parser("hop", help="whom a node reaches in at most N steps")
     for parser in (mutual, symmetrise, hop):
-        parser.add_argument("graph", type=Path, metavar="GRAPH", help="graph folder")
+        parser.add_argument("graph", type=file_path, metavar="GRAPH", help="graph folder")
     hop.add_argument("--n", type=int, default=2, metavar="N", help="steps (default: 2)")
     finish(mutual, _mutual)
     finish(symmetrise, _symmetrise)
@@ -41,7 +43,7 @@ def add(actions: Any, finish: Finish) -> None:
 
 
 def _add_several(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("graphs", type=Path, nargs="+", metavar="GRAPH", help="graph folders of one data set")
+    parser.add_argument("graphs", type=file_path, nargs="+", metavar="GRAPH", help="graph folders of one data set")
 
 
 def _load(path: Path) -> SimilarityGraph:

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import argparse
 import time
-from pathlib import Path
 from typing import Any
 
-from pal_plugin.commands.options import add_dataset, add_json, add_part, data_config, load_part, show
+from pal_plugin.commands.options import (
+    add_dataset,
+    add_json,
+    add_part,
+    at_least,
+    data_config,
+    file_path,
+    load_part,
+    show,
+)
+from pal_plugin.commands.targets import check_folder
 
 _PRIORS = """priors (SPEC; quote what has a ?):
   lite0                             EfficientNet-Lite0, ImageNet; its weights come with the installation
@@ -41,24 +50,28 @@ def add(commands: Any) -> None:
         help="fit a prior that needs it (pca) to this whole split (default: to the images that are embedded)",
     )
     embed.add_argument("--batch-size", type=int, metavar="B", help="images at once (default: 1024; 64 from files)")
-    embed.add_argument("--workers", type=int, default=0, metavar="N", help="processes that read images (default: 0)")
+    embed.add_argument(
+        "--workers", type=at_least(0), default=0, metavar="N", help="processes that read images (default: 0)"
+    )
     embed.add_argument(
         "--engine",
         choices=["local", "ray"],
         default="local",
         help="ray embeds on the cluster that RAY_ADDRESS names, or on all of this machine (default: local)",
     )
-    embed.add_argument("--out", type=Path, metavar="DIR", help="feature store to write (default: the cache)")
+    embed.add_argument("--out", type=file_path, metavar="DIR", help="feature store to write (default: the cache)")
     add_json(embed)
     embed.set_defaults(run=_embed)
 
 
 def _embed(args: argparse.Namespace) -> int:
     from pal_plugin.data import dataset_from_config
-    from pal_plugin.errors import DataError
+    from pal_plugin.errors import DataError, FeatureError
     from pal_plugin.priors import cached_at, embed, make_prior, ready
 
     started = time.perf_counter()
+    if args.out is not None:
+        check_folder(args.out, "features.json", FeatureError)
     made = make_prior(args.prior)
     dataset = load_part(args)
     prior = ready(made, dataset if args.fit is None else dataset_from_config(data_config(args), args.fit))

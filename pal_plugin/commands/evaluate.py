@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pal_plugin.commands.options import add_dataset, add_json, device_name
+from pal_plugin.commands.options import add_dataset, add_json, at_least, device_name, file_path, seed
+from pal_plugin.commands.targets import check_figures
 from pal_plugin.errors import ConfigError
 from pal_plugin.io import write_json
 
@@ -34,15 +34,19 @@ def add(commands: Any) -> None:
     _add_splits(parser)
     _add_measures(parser)
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:1 …")
-    parser.add_argument("--workers", type=int, default=0, metavar="N", help="processes that read images (default: 0)")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="JSON file to write")
+    parser.add_argument(
+        "--workers", type=at_least(0), default=0, metavar="N", help="processes that read images (default: 0)"
+    )
+    parser.add_argument("--out", type=file_path, metavar="FILE", help="JSON file to write")
     add_json(parser)
     parser.set_defaults(run=_eval)
 
 
 def _add_source(parser: argparse.ArgumentParser) -> None:
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--checkpoint", type=Path, metavar="PATH", help="ours, or plain solo-learn's of either host")
+    source.add_argument(
+        "--checkpoint", type=file_path, metavar="PATH", help="ours, or plain solo-learn's of either host"
+    )
     source.add_argument("--prior", metavar="SPEC", help="a prior as it is: lite0, pixels, pca:64, timm:NAME …")
     parser.add_argument(
         "--backbone", metavar="NAME", help="architecture, where the checkpoint does not say: resnet18 …"
@@ -59,11 +63,14 @@ def _add_splits(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fit-subset", type=int, metavar="N", help="of it a stratified sample (default: as trained)")
     parser.add_argument("--label-fraction", type=float, default=1.0, metavar="F", help="share of its labels to fit on")
     parser.add_argument(
-        "--labelled", type=Path, metavar="FILE", help="fit on these alone: picks.csv of `pal select`, or one id a line"
+        "--labelled",
+        type=file_path,
+        metavar="FILE",
+        help="fit on these alone: picks.csv of `pal select`, or one id a line",
     )
-    parser.add_argument("--label-budget", type=int, metavar="N", help="only the first N of them (default: all)")
+    parser.add_argument("--label-budget", type=at_least(1), metavar="N", help="only the first N of them (default: all)")
     parser.add_argument("--read-subset", type=int, metavar="N", help="read a stratified sample (default: all)")
-    parser.add_argument("--seed", type=int, metavar="S", help="of the samples (default: the checkpoint's, else 0)")
+    parser.add_argument("--seed", type=seed, metavar="S", help="of the samples (default: the checkpoint's, else 0)")
 
 
 def _add_measures(parser: argparse.ArgumentParser) -> None:
@@ -80,7 +87,7 @@ def _add_measures(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weight-decay", type=float, default=0.0, metavar="W", help="linear_sgd, finetune (default: 0)"
     )
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0], metavar="S", help="runs of linear_sgd, finetune")
+    parser.add_argument("--seeds", type=seed, nargs="+", default=[0], metavar="S", help="runs of linear_sgd, finetune")
     parser.add_argument("--recall-at", type=int, nargs="+", metavar="K", help="retrieval (default: 1 5 10)")
     gallery = "retrieval: search the split that is read, each image among the others (own, default), or the fitted one"
     parser.add_argument("--gallery", choices=["own", "fit"], default="own", help=gallery)
@@ -90,6 +97,8 @@ def _add_measures(parser: argparse.ArgumentParser) -> None:
 def _eval(args: argparse.Namespace) -> int:
     from pal_plugin.evaluation import Splits, evaluate, load_parts, merged_data
 
+    if args.out is not None:
+        check_figures(args.out)
     source, own = _source(args)
     data = merged_data(own, name=args.data, root=args.root, options=args.options, val_fraction=args.val_fraction)
     measures = _measures(args)
@@ -111,9 +120,11 @@ def _eval(args: argparse.Namespace) -> int:
         labelled=any(measure.reads_labels for measure in measures),
     )
     result = evaluate(source, parts, measures)
-    if args.out is not None:
-        write_json(args.out, result)
-    print(json.dumps(result, indent=2, allow_nan=False) if args.json else _text(result))
+    try:
+        if args.out is not None:
+            write_json(args.out, result)
+    finally:  # of a long measurement neither a full disk nor a closed pipe takes both
+        print(json.dumps(result, indent=2, allow_nan=False) if args.json else _text(result), flush=True)
     return 0
 
 

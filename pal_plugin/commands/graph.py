@@ -6,11 +6,12 @@ import argparse
 import time
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pal_plugin.commands import combine, inspect
-from pal_plugin.commands.options import add_dataset, add_json, add_part, load_part, show
+from pal_plugin.commands.options import add_dataset, add_json, add_part, file_path, load_part, seed, show
+from pal_plugin.commands.targets import check_folder
+from pal_plugin.errors import GraphError
 
 if TYPE_CHECKING:
     from pal_plugin.graph import SimilarityGraph
@@ -35,13 +36,14 @@ def add(commands: Any) -> None:
 
 def _finish(parser: argparse.ArgumentParser, build: Callable[[argparse.Namespace], SimilarityGraph]) -> None:
     """Add what every builder has, and let the parser run it."""
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="graph folder to write")
+    parser.add_argument("--out", type=file_path, required=True, metavar="DIR", help="graph folder to write")
     add_json(parser)
     parser.set_defaults(run=_run, build=build)
 
 
 def _run(args: argparse.Namespace) -> int:
     started = time.perf_counter()
+    check_folder(args.out, "graph.json", GraphError)
     graph: SimilarityGraph = args.build(args)
     graph.save(args.out)
     if not (graph.weights > 0).any():
@@ -104,7 +106,7 @@ def _add_labels(actions: Any) -> None:
     labels.add_argument(
         "--k", type=int, default=4, metavar="K", help="others of a sample, drawn at random (default: 4)"
     )
-    labels.add_argument("--draw-seed", type=int, default=0, metavar="S", help="which others (default: 0)")
+    labels.add_argument("--draw-seed", type=seed, default=0, metavar="S", help="which others (default: 0)")
     _finish(labels, _labels)
 
 
@@ -120,7 +122,7 @@ def _add_hierarchy(actions: Any) -> None:
     hierarchy.add_argument(
         "--noise", type=float, default=0.0, metavar="P", help="probability of the class above (default: 0)"
     )
-    hierarchy.add_argument("--draw-seed", type=int, default=0, metavar="S", help="which others (default: 0)")
+    hierarchy.add_argument("--draw-seed", type=seed, default=0, metavar="S", help="which others (default: 0)")
     _finish(hierarchy, _hierarchy)
 
 
@@ -132,7 +134,7 @@ def _add_factors(actions: Any) -> None:
     factors.add_argument(
         "--probability", type=float, default=0.2, metavar="P", help="of every factor to be another's (default: 0.2)"
     )
-    factors.add_argument("--draw-seed", type=int, default=0, metavar="S", help="of the draws (default: 0)")
+    factors.add_argument("--draw-seed", type=seed, default=0, metavar="S", help="of the draws (default: 0)")
     _finish(factors, _factors)
 
 
@@ -146,13 +148,13 @@ def _add_oracle(actions: Any) -> None:
     )
     asked.add_argument(
         "--labelled",
-        type=Path,
+        type=file_path,
         metavar="FILE",
         help="those of these samples: picks.csv of `pal select`, or one id a line",
     )
     oracle.add_argument("--budget", type=int, metavar="N", help="only the first N of --labelled (default: all)")
     oracle.add_argument("--noise", type=float, default=0.0, metavar="F", help="share of them told a wrong class")
-    oracle.add_argument("--draw-seed", type=int, default=0, metavar="S", help="which samples, and which mistakes")
+    oracle.add_argument("--draw-seed", type=seed, default=0, metavar="S", help="which samples, and which mistakes")
     _finish(oracle, _oracle)
 
 
@@ -160,7 +162,7 @@ def _add_pairs(actions: Any) -> None:
     pairs = actions.add_parser("pairs", help="the pairs that a CSV or Parquet file lists")
     pairs.add_argument(
         "pairs",
-        type=Path,
+        type=file_path,
         metavar="FILE",
         help="columns id_a,id_b or index_a,index_b, and optionally relation (must-link, cannot-link) and weight",
     )
@@ -191,7 +193,7 @@ def _add_adjacent(actions: Any) -> None:
 
 def _add_features(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--features", type=Path, required=True, metavar="DIR", help="feature store of `pal embed`, or a .npy file"
+        "--features", type=file_path, required=True, metavar="DIR", help="feature store of `pal embed`, or a .npy file"
     )
     parser.add_argument("--metric", choices=["euclidean", "cosine"], default="euclidean")
 

@@ -7,18 +7,32 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pal_plugin.commands.options import DATASETS, add_json, add_part, add_whereabouts, load_part, show
+from pal_plugin.commands.options import (
+    DATASETS,
+    add_json,
+    add_part,
+    add_whereabouts,
+    at_least,
+    file_path,
+    load_part,
+    seed,
+    show,
+)
 
 
 def add_graph(builders: Any) -> None:
     """Add `pal graph inspect` to the actions of `pal graph`."""
     parser = builders.add_parser("inspect", help="figures of a graph, and pictures of samples with their neighbours")
-    parser.add_argument("graph", type=Path, metavar="GRAPH", help="graph folder")
+    parser.add_argument("graph", type=file_path, metavar="GRAPH", help="graph folder")
     parser.add_argument("--data", metavar="NAME", help="the graph's data set: for labels and pictures")
     add_whereabouts(parser)
     add_part(parser)
-    parser.add_argument("--anchors", type=int, default=10, metavar="N", help="rows of the picture (default: 10)")
-    parser.add_argument("--columns", type=int, default=8, metavar="K", help="neighbours shown at most (default: 8)")
+    parser.add_argument(
+        "--anchors", type=at_least(1), default=10, metavar="N", help="rows of the picture (default: 10)"
+    )
+    parser.add_argument(
+        "--columns", type=at_least(1), default=8, metavar="K", help="neighbours shown at most (default: 8)"
+    )
     parser.add_argument(
         "--pick",
         choices=["random", "worst", "hubs"],
@@ -26,10 +40,10 @@ def add_graph(builders: Any) -> None:
         help="anchors: at random, class by class (default); those whose neighbours agree least; those that most "
         "others have as a neighbour",
     )
-    parser.add_argument("--pick-seed", type=int, default=0, metavar="S", help="of the anchors (default: 0)")
+    parser.add_argument("--pick-seed", type=seed, default=0, metavar="S", help="of the anchors (default: 0)")
     parser.add_argument(
         "--out",
-        type=Path,
+        type=file_path,
         metavar="DIR",
         help="folder to write graph.html to, and with --data graph.png (default: figures only)",
     )
@@ -44,9 +58,13 @@ def add_data(actions: Any) -> None:
     add_whereabouts(parser)
     add_part(parser)
     parser.add_argument("--per-class", type=int, metavar="N", help="images of a class (default: what fits the page)")
-    parser.add_argument("--pick-seed", type=int, default=0, metavar="S", help="of the images shown (default: 0)")
+    parser.add_argument("--pick-seed", type=seed, default=0, metavar="S", help="of the images shown (default: 0)")
     parser.add_argument(
-        "--out", type=Path, default=Path(), metavar="DIR", help="folder to write data.png and data.html to (default: .)"
+        "--out",
+        type=file_path,
+        default=Path(),
+        metavar="DIR",
+        help="folder to write data.png and data.html to (default: .)",
     )
     add_json(parser)
     parser.set_defaults(run=_data)

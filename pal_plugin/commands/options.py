@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,43 @@ DATASETS = (
     "cifar10, cifar100, mnist, fashion_mnist, digits, aircraft, medmnist, three_d_ident, celeba, inat, or your own: "
     "folder, arrays, h5"
 )
+
+
+_LARGEST_SEED = 2**32 - 1  # of NumPy's global generator, and of scikit-learn
+
+
+def file_path(text: str) -> Path:
+    """Return a path, as the type of an argument.
+
+    Raises:
+        ArgumentTypeError: it is empty, as an unset variable of the shell is.
+    """
+    return Path(store_place(text))
+
+
+def store_place(text: str) -> str:
+    """Return the path or URL of a store as it stands; as the type of an argument, as `file_path`."""
+    if not text:
+        raise argparse.ArgumentTypeError("an empty path; name a file or folder")
+    return text
+
+
+def at_least(least: int, most: int | None = None) -> Callable[[str], int]:
+    """Return the type of an argument that is a whole number from `least` to `most`, or without an end."""
+
+    def whole(text: str) -> int:
+        with contextlib.suppress(ValueError):
+            number = int(text)
+            if least <= number and (most is None or number <= most):
+                return number
+        allowed = f"of {least} or more" if most is None else f"from {least} to {most}"
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number {allowed}")
+
+    return whole
+
+
+seed = at_least(0, _LARGEST_SEED)
+"""The type of an argument that is a seed."""
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
@@ -45,14 +83,14 @@ def add_part(parser: argparse.ArgumentParser) -> None:
     """Add `--split`, `--subset` and `--seed`, which `load_part` reads beside what `data_config` does."""
     parser.add_argument("--split", choices=["train", "val", "test"], default="train")
     parser.add_argument("--subset", type=int, metavar="N", help="a stratified sample of N images")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the sample (default: 0)")
+    parser.add_argument("--seed", type=seed, default=0, metavar="S", help="of the sample (default: 0)")
 
 
 def add_root(parser: argparse.ArgumentParser) -> None:
     """Add `--root`."""
     parser.add_argument(
         "--root",
-        type=Path,
+        type=file_path,
         metavar="PATH",
         help="where data sets are kept (default: in the cache folder); of your own data, the folder or file itself",
     )

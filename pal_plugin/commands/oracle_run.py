@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from pal_plugin.commands.options import add_dataset, add_json, add_policy, add_prices
+from pal_plugin.commands.options import add_dataset, add_json, add_policy, add_prices, file_path, seed, store_place
 
 if TYPE_CHECKING:
     from pal_plugin.rounds import RoundPoint, Settings
@@ -31,8 +31,12 @@ def add(actions: Any) -> None:
     )
     add_dataset(parser, required=True)
     parser.add_argument("--subset", type=int, metavar="N", help="a stratified sample of N images (default: profile's)")
-    parser.add_argument("--store", required=True, metavar="FILE|URL", help="where answers are kept; made if it is new")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the rounds (default: STORE's name, -rounds)")
+    parser.add_argument(
+        "--store", type=store_place, required=True, metavar="FILE|URL", help="where answers are kept; made if it is new"
+    )
+    parser.add_argument(
+        "--out", type=file_path, metavar="DIR", help="folder of the rounds (default: STORE's name, -rounds)"
+    )
     _add_questions(parser)
     _add_oracle(parser)
     _add_training(parser)
@@ -53,10 +57,10 @@ def _add_questions(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stop", type=float, metavar="X", help="of merging: stop where a grid is expected to join less"
     )
-    parser.add_argument("--order", type=Path, metavar="FILE", help="picks.csv: ask about these samples first")
+    parser.add_argument("--order", type=file_path, metavar="FILE", help="picks.csv: ask about these samples first")
     parser.add_argument(
         "--features",
-        type=Path,
+        type=file_path,
         metavar="DIR",
         help="space in which the first questions are chosen (`pal embed`); without it a first training makes one",
     )
@@ -78,7 +82,7 @@ def _add_oracle(parser: argparse.ArgumentParser) -> None:
 def _add_training(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--method", default="pal_simclr", metavar="NAME", help="config that is trained, a pal_…")
     parser.add_argument("--no-train", action="store_true", help="only ask")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of questions, mistakes and training")
+    parser.add_argument("--seed", type=seed, default=0, metavar="S", help="of questions, mistakes and training")
     parser.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="of the training's config, after --")
 
 

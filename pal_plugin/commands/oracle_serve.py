@@ -8,7 +8,16 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pal_plugin.commands.options import add_dataset, add_part, add_policy, add_prices, load_part
+from pal_plugin.commands.options import (
+    add_dataset,
+    add_part,
+    add_policy,
+    add_prices,
+    file_path,
+    load_part,
+    seed,
+    store_place,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,6 +36,7 @@ def add(actions: Any) -> None:
     serve = actions.add_parser("serve", help="a web page on which people answer questions; resumes where it stopped")
     serve.add_argument(
         "--store",
+        type=store_place,
         required=True,
         metavar="FILE|URL",
         help="where answers are kept: an SQLite file, made where it is not there, or postgresql://… for a team",
@@ -42,7 +52,10 @@ def add(actions: Any) -> None:
 def _add_questions(serve: argparse.ArgumentParser) -> None:
     questions = serve.add_argument_group("questions")
     questions.add_argument(
-        "--features", type=Path, metavar="DIR", help="feature store of `pal embed`: which images are alike, at a guess"
+        "--features",
+        type=file_path,
+        metavar="DIR",
+        help="feature store of `pal embed`: which images are alike, at a guess",
     )
     questions.add_argument(
         "--strategy",
@@ -51,9 +64,9 @@ def _add_questions(serve: argparse.ArgumentParser) -> None:
         help=f"what is asked next: {', '.join(STRATEGIES)} (default: merging)",
     )
     questions.add_argument("--grid", type=int, default=12, metavar="M", help="candidates of a grid (default: 12)")
-    questions.add_argument("--order", type=Path, metavar="FILE", help="ask about these samples first (picks.csv)")
+    questions.add_argument("--order", type=file_path, metavar="FILE", help="ask about these samples first (picks.csv)")
     questions.add_argument("--stop", type=float, metavar="J", help="of merging: stop when a grid joins fewer than this")
-    questions.add_argument("--draw-seed", type=int, default=0, metavar="S", help="which questions (default: 0)")
+    questions.add_argument("--draw-seed", type=seed, default=0, metavar="S", help="which questions (default: 0)")
     add_policy(questions)
     questions.add_argument(
         "--overlap",

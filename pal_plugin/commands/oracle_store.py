@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pal_plugin.commands.options import DATASETS, add_json, add_part, add_policy, add_whereabouts, load_part, show
+from pal_plugin.commands.options import (
+    DATASETS,
+    add_json,
+    add_part,
+    add_policy,
+    add_whereabouts,
+    file_path,
+    load_part,
+    show,
+    store_place,
+)
+from pal_plugin.commands.targets import check_answers
 
 if TYPE_CHECKING:
     from pal_plugin.data.manifest import Manifest
@@ -21,23 +31,31 @@ def add(actions: Any) -> None:
     status = _action(actions, "status", _status, "what was asked and answered, by whom, and what contradicts what")
     add_policy(status)
     export = _action(actions, "export", _export, "write the answers to a file")
-    export.add_argument("--out", type=Path, required=True, metavar="FILE", help=".csv (a row a pair) or .json")
+    export.add_argument("--out", type=file_path, required=True, metavar="FILE", help=".csv (a row a pair) or .json")
     imported = _action(actions, "import", _import, "take in the answers of a file: all of them, or none")
-    imported.add_argument("file", type=Path, metavar="FILE", help=".csv with id_a,id_b,relation or .json of an export")
+    imported.add_argument(
+        "file", type=file_path, metavar="FILE", help=".csv with id_a,id_b,relation or .json of an export"
+    )
     imported.add_argument("--annotator", default="imported", metavar="NAME", help="who answered where FILE has no name")
     _add_data(imported, "make the store for this data set where there is none")
     merge = _action(actions, "merge", _merge, "take in the answers of other stores of the same data set")
-    merge.add_argument("others", nargs="+", metavar="OTHER", help="file or URL of another store; it stays as it is")
+    merge.add_argument(
+        "others", type=store_place, nargs="+", metavar="OTHER", help="file or URL of another store; it stays as it is"
+    )
     undo = _action(actions, "undo", _undo, "take back the last answer; it stays in the history")
     undo.add_argument("--annotator", metavar="NAME", help="whose (default: anybody's)")
     check = _action(actions, "check", _check, "look at every page and row; status 1 where something is wrong")
-    check.add_argument("--recover", metavar="NEW", help="write what can still be read to this new store")
+    check.add_argument(
+        "--recover", type=store_place, metavar="NEW", help="write what can still be read to this new store"
+    )
     _add_data(check, "the data set, where the damaged store does not say any more which it is of")
 
 
 def _action(actions: Any, name: str, run: Any, help_: str) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = actions.add_parser(name, help=help_)
-    parser.add_argument("--store", required=True, metavar="FILE|URL", help="SQLite file, or postgresql://… of a team")
+    parser.add_argument(
+        "--store", type=store_place, required=True, metavar="FILE|URL", help="SQLite file, or postgresql://… of a team"
+    )
     add_json(parser)
     parser.set_defaults(run=run)
     return parser
@@ -94,6 +112,7 @@ def _status(args: argparse.Namespace) -> int:
 
 
 def _export(args: argparse.Namespace) -> int:
+    check_answers(args.out)
     with _open(args) as store:
         show({"file": str(args.out), "questions": store.export(args.out)}, as_json=args.json)
     return 0

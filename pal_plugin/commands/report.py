@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pal_plugin.commands.options import file_path
 from pal_plugin.errors import ConfigError
 
 _MODULE = "reproductions.reporting"
@@ -21,7 +22,7 @@ def add(commands: Any) -> None:
         description="Write a page, index.html, and the same in Markdown, README.md, from the metrics files of all "
         "profiles below reproductions/results. Run it at the root of a clone of the repository.",
     )
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="where to (default: reproductions/report)")
+    parser.add_argument("--out", type=file_path, metavar="FOLDER", help="where to (default: reproductions/report)")
     parser.set_defaults(run=_report)
 
 

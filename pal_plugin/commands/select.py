@@ -8,12 +8,23 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pal_plugin.commands.options import add_json, add_part, add_whereabouts, load_part, show
+from pal_plugin.commands.options import (
+    add_json,
+    add_part,
+    add_whereabouts,
+    at_least,
+    file_path,
+    load_part,
+    seed,
+    show,
+)
+from pal_plugin.commands.targets import check_picks
 from pal_plugin.errors import ConfigError, SelectionError
 
 if TYPE_CHECKING:
     from pal_plugin.arrays import AnyArray
     from pal_plugin.data import ImageDataset
+    from pal_plugin.graph.space import Longs
     from pal_plugin.selection import Coverage, Selection, Selector
 
 _METHODS = """methods:
@@ -46,7 +57,9 @@ def add(commands: Any) -> None:
     _add_pool(parser)
     _add_method(parser)
     _add_samples(parser)
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="picks.csv to write, and picks.json")
+    parser.add_argument(
+        "--out", type=file_path, required=True, metavar="FILE", help="picks.csv to write, and picks.json"
+    )
     parser.add_argument(
         "--no-pictures",
         action="store_true",
@@ -58,12 +71,16 @@ def add(commands: Any) -> None:
 
 def _add_pool(parser: argparse.ArgumentParser) -> None:
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--features", type=Path, metavar="DIR", help="feature store of `pal embed`, or a .npy file")
+    source.add_argument(
+        "--features", type=file_path, metavar="DIR", help="feature store of `pal embed`, or a .npy file"
+    )
     source.add_argument("--prior", metavar="SPEC", help="what embeds --data, as for `pal embed`; or checkpoint:PATH")
     parser.add_argument("--data", metavar="NAME", help="the data set: for ids, classes and pictures, and for --prior")
     add_whereabouts(parser)
     add_part(parser)
-    parser.add_argument("--workers", type=int, default=0, metavar="N", help="processes that read images (default: 0)")
+    parser.add_argument(
+        "--workers", type=at_least(0), default=0, metavar="N", help="processes that read images (default: 0)"
+    )
 
 
 def _add_method(parser: argparse.ArgumentParser) -> None:
@@ -75,7 +92,7 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--start", type=_start, metavar="S", help="of kcenter, coreset: medoid, farthest, random, or a sample's number"
     )
-    parser.add_argument("--draw-seed", type=int, metavar="S", help="the method's seed (default: 0)")
+    parser.add_argument("--draw-seed", type=seed, metavar="S", help="the method's seed (default: 0)")
     parser.add_argument("--trim", type=float, metavar="F", help="of kcenter: leave out this share, the least dense")
     parser.add_argument("--balanced", action="store_true", help="of kcenter: take turns between the classes of --data")
     parser.add_argument("--device", metavar="NAME", help="auto (default), cpu, cuda, cuda:1 …")
@@ -86,10 +103,14 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
 
 def _add_samples(parser: argparse.ArgumentParser) -> None:
     listed = "picks.csv, or a file with one id of --data a line"
-    parser.add_argument("--labelled", type=Path, metavar="FILE", help=f"samples that are labelled already: {listed}")
-    parser.add_argument("--candidates", type=Path, metavar="FILE", help=f"the only ones that can be picked: {listed}")
     parser.add_argument(
-        "--after", type=Path, metavar="FILE", help="picks.csv to go on from: its picks come first and count"
+        "--labelled", type=file_path, metavar="FILE", help=f"samples that are labelled already: {listed}"
+    )
+    parser.add_argument(
+        "--candidates", type=file_path, metavar="FILE", help=f"the only ones that can be picked: {listed}"
+    )
+    parser.add_argument(
+        "--after", type=file_path, metavar="FILE", help="picks.csv to go on from: its picks come first and count"
     )
 
 
@@ -116,11 +137,12 @@ def _parameter(text: str) -> tuple[str, Any]:
 
 def _select(args: argparse.Namespace) -> int:
     started = time.perf_counter()
-    dataset, features, reference = _pool(args)
+    check_picks(args.out, [] if args.no_pictures else list(_pictured(args.out)))
     selector = _selector(args)
+    dataset, features, reference = _pool(args)
     chosen: dict[str, Any] = {
-        "labelled": _named(args.labelled, dataset, "--labelled"),
-        "candidates": _named(args.candidates, dataset, "--candidates"),
+        "labelled": _named(args.labelled, dataset, reference, "--labelled"),
+        "candidates": _named(args.candidates, dataset, reference, "--candidates"),
         "after": _earlier(args.after, dataset),
         "labels": None if dataset is None else dataset.labels,
     }
@@ -165,12 +187,19 @@ def _selector(args: argparse.Namespace) -> Selector:
         "device": args.device,
     }
     parameters = {name: value for name, value in given.items() if value is not None}
-    return make_selector(args.method, **parameters, **dict(args.param))
+    for name, value in args.param:
+        if name in parameters:
+            raise ConfigError(f"The parameter {name} is given twice", "Leave one out: the option, or --param")
+        parameters[name] = value
+    return make_selector(args.method, **parameters)
 
 
-def _named(path: Path | None, dataset: ImageDataset | None, option: str) -> Any:
+def _named(
+    path: Path | None, dataset: ImageDataset | None, reference: dict[str, Any] | None, option: str
+) -> Longs | None:
     """Return the samples that a file names, or None where there is no file."""
     from pal_plugin.selection import Selection, read_samples
+    from pal_plugin.selection.base import check_picks as check_reference
 
     if path is None:
         return None
@@ -178,7 +207,9 @@ def _named(path: Path | None, dataset: ImageDataset | None, option: str) -> Any:
         return read_samples(path, dataset.manifest)
     if path.suffix != ".csv":
         raise ConfigError(f"{option} {path} names ids, and no data set has them", "Add --data NAME, or pass picks.csv")
-    return Selection.load(path)
+    picks = Selection.load(path)
+    check_reference(f"{option} {path}", picks, reference)
+    return picks.indices
 
 
 def _earlier(path: Path | None, dataset: ImageDataset | None) -> Selection | None:
@@ -238,8 +269,13 @@ def _pictures(
 
     # With trim the radius is that of the samples that are left, and the curve that of all.
     certified = args.method == _CERTIFIED and picks.radii is not None and not picks.selector["parameters"]["trim"]
-    path = args.out.with_suffix(".png")
-    files = {"budget": str(write_budget_figure(path, picks, covered, classes, certified=certified))}
+    budget, sheet = _pictured(args.out)
+    files = {"budget": str(write_budget_figure(budget, picks, covered, classes, certified=certified))}
     if dataset is not None:
-        files["sheet"] = str(write_picks_sheet(path.with_name(f"{path.stem}-sheet.png"), dataset, picks))
+        files["sheet"] = str(write_picks_sheet(sheet, dataset, picks))
     return files
+
+
+def _pictured(out: Path) -> tuple[Path, Path]:
+    """Return where the pictures of picks are: what a budget buys, and the first picks."""
+    return out.with_suffix(".png"), out.with_name(f"{out.stem}-sheet.png")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pal_plugin.commands.options import add_dataset, add_json, device_name, show
+from pal_plugin.commands.options import add_dataset, add_json, at_least, device_name, file_path, seed, show
+from pal_plugin.commands.targets import check_picture
 from pal_plugin.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -30,12 +30,15 @@ def add(commands: Any) -> None:
         "image, r is not used there. Beside each anchor stands its partner, with its place among all images by how "
         "close the edit with the mean of the posterior, which sees it, comes to it, and with that of the prior.",
     )
-    parser.add_argument("--checkpoint", type=Path, required=True, metavar="PATH", help="of an adassl_*, variant v")
+    parser.add_argument("--checkpoint", type=file_path, required=True, metavar="PATH", help="of an adassl_*, variant v")
     add_dataset(parser, required=False)
     parser.add_argument("--split", choices=["train", "val", "test"], default="train")
     parser.add_argument("--subset", type=int, metavar="N", help="a stratified sample of N images (default: as trained)")
     parser.add_argument(
-        "--graph", type=Path, metavar="GRAPH", help="graph folder the pairs are from (default: made as for training)"
+        "--graph",
+        type=file_path,
+        metavar="GRAPH",
+        help="graph folder the pairs are from (default: made as for training)",
     )
     parser.add_argument("--rows", type=int, default=4, metavar="N", help="anchors (default: 4)")
     parser.add_argument("--dims", type=int, default=6, metavar="N", help="dimensions of r (default: 6)")
@@ -43,10 +46,12 @@ def add(commands: Any) -> None:
     reach = "how far to move r, in the prior's standard deviations (default: 3)"
     parser.add_argument("--reach", type=float, default=3.0, metavar="SD", help=reach)
     parser.add_argument("--samples", type=int, default=0, metavar="N", help="draws from the prior, each retrieved")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of anchors, pairs and draws (default: 0)")
+    parser.add_argument("--seed", type=seed, default=0, metavar="S", help="of anchors, pairs and draws (default: 0)")
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:1 …")
-    parser.add_argument("--workers", type=int, default=0, metavar="N", help="processes that read images (default: 0)")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="PNG file to write")
+    parser.add_argument(
+        "--workers", type=at_least(0), default=0, metavar="N", help="processes that read images (default: 0)"
+    )
+    parser.add_argument("--out", type=file_path, required=True, metavar="FILE", help="PNG file to write")
     add_json(parser)
     parser.set_defaults(run=_traverse)
 
@@ -95,6 +100,7 @@ def _check(args: argparse.Namespace) -> None:
         raise ConfigError(f"--samples is {args.samples}", "Choose 0 or more")
     if not 0 < args.reach < float("inf"):
         raise ConfigError(f"--reach is {args.reach}", "Choose a number above 0")
+    check_picture(args.out)
 
 
 def _images(args: argparse.Namespace, cfg: DictConfig) -> ImageDataset:

@@ -17,6 +17,7 @@ from pal_plugin.arrays import AnyArray
 from pal_plugin.errors import ConfigError, DeviceError, ManifestError, SelectionError
 from pal_plugin.graph.similarity import Manifested, reference_of
 from pal_plugin.graph.space import Doubles, Longs
+from pal_plugin.selection.parameters import check_parameters
 from pal_plugin.selection.points import checked_matrix
 from pal_plugin.selection.result import MADE_BY, Selection
 
@@ -84,6 +85,7 @@ class Selector(BaseEstimator, ABC):  # type: ignore[misc]
             ConfigError: a parameter of the selector that does not exist or fit.
             DeviceError: a device that is not there.
         """
+        check_parameters(self)
         features = checked_matrix(X)
         reference = reference_of(manifest)
         check_picks("labelled", labelled, reference)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import io
@@ -23,6 +24,7 @@ from pal_plugin.io import atomic_path, write_json
 FORMAT = 1
 MADE_BY = "`pal select`"
 _AGAIN = f"Make it again ({MADE_BY})"
+_REFERENCE = {"name": str, "split": str, "size": int, "digest": str}  # see `Manifest.reference`
 
 
 @dataclass(frozen=True)
@@ -94,26 +96,36 @@ class Selection:
     ) -> None:
         """Write the picks as CSV (`rank,index,id,radius`, and `label`), and beside it as JSON what they index.
 
+        Two files cannot be replaced at once, and a process may be killed in between. So the new JSON waits beside the
+        old one until the CSV is there, and `load` takes the one that describes the CSV.
+
         Args:
             path: `picks.csv`; `picks.json` is written with it, which holds the ids of the picks, in order, as well.
             ids: of all samples of the data set; without them the column stays empty.
             labels: of all samples; without them there is no such column.
+
+        Raises:
+            SelectionError: the file's name does not end in `.csv`, or there are too few ids or labels.
         """
         target = Path(path)
+        if target.suffix != ".csv":
+            raise SelectionError(f"{target} is no name for picks", "Let it end in .csv")
         text = self._table(ids, None if labels is None else np.asarray(labels))
-        write_json(
-            target.with_suffix(".json"),
-            {
-                "format": FORMAT,
-                "picks": hashlib.sha256(text.encode()).hexdigest(),
-                "manifest": None if self.manifest is None else dict(self.manifest),
-                "selector": dict(self.selector),
-                "samples": self.samples,
-                "ids": None if ids is None else [ids[index] for index in self.indices.tolist()],
-            },
-        )
-        with atomic_path(target) as temporary:
-            temporary.write_bytes(text.encode())
+        about = {
+            "format": FORMAT,
+            "picks": _digest(text.encode()),
+            "manifest": None if self.manifest is None else dict(self.manifest),
+            "selector": dict(self.selector),
+            "samples": self.samples,
+            "ids": None if ids is None else [ids[index] for index in self.indices.tolist()],
+        }
+        _settle(target)  # of a save that was cut off: its JSON may be the one that describes the CSV
+        try:
+            write_json(_waiting(target), about)
+            with atomic_path(target) as temporary:
+                temporary.write_bytes(text.encode())
+        finally:
+            _settle(target)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], manifest: Manifest | None = None) -> Selection:
@@ -128,14 +140,17 @@ class Selection:
             ManifestError: the picks index another data set, or do not say which.
         """
         source = Path(path)
-        about = read_json(source.with_suffix(".json"), SelectionError, _AGAIN)
+        text = _text(source)
+        digest = _digest(text.encode())
+        described = _waiting(source) if _describes(_waiting(source), digest) else source.with_suffix(".json")
+        about = read_json(described, SelectionError, _AGAIN)
         if about.get("format") != FORMAT:
             raise SelectionError(
-                f"{source} is of the format {about.get('format')!r}; this pal_plugin reads format {FORMAT}", _AGAIN
+                f"{described} is of the format {about.get('format')!r}; this pal_plugin reads format {FORMAT}", _AGAIN
             )
-        text = _text(source)
-        if about.get("picks") != hashlib.sha256(text.encode()).hexdigest():
+        if about.get("picks") != digest:
             raise SelectionError(f"{source} is not the file that {source.with_suffix('.json')} describes", _AGAIN)
+        _check_parts(about, described)
         reference = about.get("manifest")
         if manifest is not None:
             if reference is None:
@@ -160,6 +175,44 @@ class Selection:
         return out.getvalue()
 
 
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _waiting(target: Path) -> Path:
+    """Return where the JSON of new picks waits for their CSV."""
+    return target.with_name(f".{target.stem}.json.new")
+
+
+def _describes(file: Path, digest: str) -> bool:
+    """Return whether a JSON file is there, and is of the CSV with that hash."""
+    with contextlib.suppress(SelectionError, OSError):
+        return file.exists() and read_json(file, SelectionError, _AGAIN).get("picks") == digest
+    return False
+
+
+def _check_parts(about: Mapping[str, Any], file: Path) -> None:
+    """Refuse a description with a part of another type than `save` writes."""
+    manifest, selector, samples = (about.get(key) for key in ("manifest", "selector", "samples"))
+    named = isinstance(manifest, dict) and all(isinstance(manifest.get(key), kind) for key, kind in _REFERENCE.items())
+    told = isinstance(selector, dict) and isinstance(selector.get("parameters", {}), dict)
+    counted = isinstance(samples, int)
+    for key, fits in (("manifest", named), ("selector", told), ("samples", counted)):
+        if not fits and about.get(key) is not None:
+            raise SelectionError(f"{file} has {key}={about[key]!r}, which {MADE_BY} does not write", _AGAIN)
+
+
+def _settle(target: Path) -> None:
+    """Let the JSON that waits take its place where its CSV has done so, and remove it where not."""
+    waiting = _waiting(target)
+    if not waiting.exists():
+        return
+    if target.is_file() and _describes(waiting, _digest(target.read_bytes())):
+        waiting.replace(target.with_suffix(".json"))
+    else:
+        waiting.unlink()
+
+
 def _text(source: Path) -> str:
     try:
         return source.read_bytes().decode()
@@ -176,4 +229,6 @@ def _columns(source: Path, text: str) -> tuple[Longs, Doubles | None]:
         raise SelectionError(f"{source} is no file of picks: {cause!r}", _AGAIN) from cause
     if [rank for rank, _, _ in rows] != list(range(len(rows))) or len(np.unique(indices)) != len(indices):
         raise SelectionError(f"{source} is no file of picks: ranks are not in order or a sample is there twice", _AGAIN)
+    if (indices < 0).any():
+        raise SelectionError(f"{source} is no file of picks: it names sample {indices.min()}", _AGAIN)
     return indices, None if np.isnan(radii).all() and len(radii) else radii

@@ -15,6 +15,7 @@ from pal_plugin.selection import CoreSet, KCenterGreedy, ProbCover, RandomSelect
 
 IDS = [f'image, "{number}"' for number in range(40)]
 HERE = Manifest("toy", "train", tuple(IDS), "0" * 64)
+NEGATIVE = "rank,index,id,radius\n0,-1,,\n"
 X = np.random.default_rng(0).normal(size=(40, 3))
 
 
@@ -71,12 +72,34 @@ def test_damaged_files_are_refused(picks, tmp_path) -> None:
     (tmp_path / "picks.json").write_text("{")
     with pytest.raises(SelectionError, match="not JSON"):
         Selection.load(path)
-    for text in ("rank,index,id,radius\n0,1,,\n1,1,,\n", "rank,index,id,radius\n1,1,,\n", "rank,id\n0,a\n"):
+    for text in ("rank,index,id,radius\n0,1,,\n1,1,,\n", "rank,index,id,radius\n1,1,,\n", "rank,id\n0,a\n", NEGATIVE):
         path.write_text(text)
         about["picks"] = hashlib.sha256(text.encode()).hexdigest()
         (tmp_path / "picks.json").write_text(json.dumps(about))
         with pytest.raises(SelectionError, match="no file of picks"):
             Selection.load(path)
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("manifest", {}),
+        ("manifest", "x"),
+        ("manifest", {"name": "toy", "split": "train", "size": "40", "digest": "0"}),
+        ("selector", [1]),
+        ("selector", {"parameters": 3}),
+        ("samples", "40"),
+    ],
+)
+def test_a_description_with_a_part_of_another_type_is_refused(part, value, picks, tmp_path) -> None:
+    path = tmp_path / "picks.csv"
+    picks.save(path, ids=IDS)
+    about = json.loads((tmp_path / "picks.json").read_text())
+    (tmp_path / "picks.json").write_text(json.dumps(about | {part: None}))
+    assert len(Selection.load(path)) == 12
+    (tmp_path / "picks.json").write_text(json.dumps(about | {part: value}))
+    with pytest.raises(SelectionError, match=rf"picks\.json has {part}="):
+        Selection.load(path)
 
 
 def test_too_few_ids_or_labels(picks, tmp_path) -> None:

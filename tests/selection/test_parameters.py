@@ -1,0 +1,108 @@
+"""Parameters of selectors are what their constructors say, or are named."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from pal_plugin.cli import main
+from pal_plugin.errors import ConfigError
+from pal_plugin.selection import CoreSet, KCenterGreedy, KMedoids, ProbCover, RandomSelection, Selector, TypiClust
+from pal_plugin.selection.base import Task
+from pal_plugin.selection.parameters import check_parameters
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+X = np.random.default_rng(0).normal(size=(40, 3))
+
+
+@pytest.mark.parametrize(
+    ("selector", "said"),
+    [
+        (TypiClust(first="x"), "first is 'x'. Set it to a whole number"),
+        (TypiClust(least=1.5), "least is 1.5. Set it to a whole number"),
+        (KMedoids(most_clusters="all"), "most_clusters is 'all'. Set it to a whole number or null"),
+        (KCenterGreedy(metric=3), "metric is 3. Set it to a word"),
+        (KCenterGreedy(start=None), "start is None. Set it to a word or a whole number"),
+        (KCenterGreedy(balanced=1), "balanced is 1. Set it to true or false"),
+        (KCenterGreedy(trim=True), "trim is True. Set it to a number"),
+        (KCenterGreedy(seed="foo"), "seed is 'foo'. Set it to a whole number"),
+        (ProbCover(delta=[1]), "delta is .1.. Set it to a number or a word"),
+        (CoreSet(batch="x"), "batch is 'x'. Set it to a whole number or a list of whole numbers"),
+        (CoreSet(batch=[1, 2.5]), "list of whole numbers"),
+        (CoreSet(refit=3), "refit is 3. Set it to a function or null"),
+        (RandomSelection(seed=-1), "The seed is -1. Choose a whole number from 0 to 4294967295"),
+        (KMedoids(seed=10**22), "The seed is 10000000000000000000000"),
+    ],
+    ids=str,
+)
+def test_another_type_is_named_before_the_work(selector: Selector, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        selector.select(X, 4)
+
+
+@pytest.mark.parametrize(
+    "selector",
+    [
+        KCenterGreedy(seed=np.int64(1), start=np.int32(3), trim=np.float32(0.25), balanced=np.bool_(False)),
+        KCenterGreedy(trim=0, metric=np.str_("cosine"), seed=2**32 - 1),
+        KMedoids(most_clusters=np.int64(9)),
+        ProbCover(delta=2),
+        CoreSet(batch=np.array([2, 4]), refit=lambda labelled: X),
+        CoreSet(batch=(2, np.int64(4))),
+    ],
+    ids=str,
+)
+def test_what_counts_as_such_a_type_is_taken(selector: Selector) -> None:
+    assert len(selector.select(X, 6)) == 6
+
+
+class Shares(Selector):
+    """A plugin's, with an annotation of a kind that is not judged."""
+
+    def __init__(self, shares: dict[str, float] | None = None, first: int = 0) -> None:
+        self.shares = shares
+        self.first = first
+
+    def _order(self, task: Task) -> tuple[Any, None]:
+        return task.candidates[: task.budget], None
+
+
+class Exact(Shares):
+    """A plugin's, with an annotation that cannot be found when it runs."""
+
+    def __init__(self, exact: Decimal | None = None) -> None:
+        self.exact = exact
+
+
+def test_annotations_of_plugins_are_judged_where_they_can_be() -> None:
+    assert Shares(shares="half").select(X, 3).indices.tolist() == [0, 1, 2]
+    assert Exact(exact="half").select(X, 3).indices.tolist() == [0, 1, 2]
+    with pytest.raises(ConfigError, match="first is 'half'"):
+        check_parameters(Shares(first="half"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("--method typiclust --param first=x", "first is 'x'"),
+        ("--param metric=3", "metric is 3"),
+        ("--param seed=foo", "seed is 'foo'"),
+        ("--param seed=-1 --method random", "seed is -1"),
+        ("--method coreset --param refit=3", "refit is 3"),
+        ("--metric cosine --param metric=euclidean", "The parameter metric is given twice"),
+        ("--param trim=0.1 --param trim=0.2", "The parameter trim is given twice"),
+    ],
+)
+def test_words_of_a_command_are_named(arguments, said, tmp_path, capsys) -> None:
+    np.save(tmp_path / "rows.npy", X)
+    out = tmp_path / "picks.csv"
+    command = ["select", "--features", str(tmp_path / "rows.npy"), "--budget", "3", "--out", str(out)]
+    assert main([*command, *arguments.split()]) == 2
+    told = capsys.readouterr().err
+    assert said in told
+    assert len(told.splitlines()) == 1
+    assert not out.exists()

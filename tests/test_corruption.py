@@ -5,16 +5,23 @@ Through the commands, in this process. What the parsers of single files do in mo
 
 from __future__ import annotations
 
+import contextlib
+import csv
+import hashlib
 import json
 import shutil
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pytest
+import torch
 
 from pal_plugin.cli import main
+from pal_plugin.errors import PalError
+from reproductions.reading import read_result, top1
 
 pytestmark = pytest.mark.slow
 
@@ -31,6 +38,7 @@ class Read(NamedTuple):
     command: str
 
 
+ROUNDS = "oracle run --data digits --store answers.db --budget 4 --no-train --strategy random"
 READS = {
     "features": Read("features/features.npy", "graph knn --features features --k 3 --out new"),
     "features' description": Read("features/features.json", "graph knn --features features --k 3 --out new"),
@@ -45,6 +53,9 @@ READS = {
     "answers": Read("answers.db", "oracle status --store answers.db"),
     "checkpoint": Read("run/model.ckpt", "eval knn --checkpoint run/model.ckpt --out new.json"),
     "config": Read("conf/mine.yaml", "train --config-dir conf --config-name mine profile=debug run_dir=new"),
+    "record of rounds": Read("answers-rounds/run.json", ROUNDS),
+    "what a round asked": Read("answers-rounds/round_0/asked.json", ROUNDS),
+    "point of a round": Read("answers-rounds/round_0/point.json", ROUNDS),
 }
 
 
@@ -75,8 +86,10 @@ def unreadable_text(file: Path) -> None:
 
 
 DAMAGES: list[Callable[[Path], None]] = [truncated, empty, noise, a_folder, absent, unreadable_text]
-# half of these files is a whole one: fewer picks, a config without its end
-WHOLE_BY_HALVES = {("picks", "truncated"), ("labelled", "truncated"), ("config", "truncated")}
+# half of these files is a whole one, fewer picks or a config without its end; and without a point a round makes it anew
+WHOLE_BY_HALVES = {("picks", "truncated"), ("labelled", "truncated"), ("config", "truncated")} | {
+    ("point of a round", "absent")
+}
 CASES = [
     pytest.param(name, damage, id=f"{name}, {damage.__name__}")
     for name in READS
@@ -96,7 +109,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "graph knn --features features --k 4 --out graph",
             "select --features features --budget 20 --out picks.csv --no-pictures",
             "select --data digits --prior pixels --budget 20 --out all.csv --no-pictures",
-            "oracle run --data digits --store answers.db --budget 4 --no-train --strategy random",
+            ROUNDS,
             "train --config-name gps_simclr profile=debug run_dir=run",
         ):
             assert main(command.split()) == 0, command
@@ -162,6 +175,25 @@ def test_a_flipped_bit_is_found(name: str, copied: Path, capsys: pytest.CaptureF
     one_error(main(read.command.split()), capsys.readouterr().err, Path(read.file).parts[0])
 
 
+@pytest.mark.parametrize("name", [name for name in READS if name not in ("config", "bare features")])
+def test_a_flipped_bit_anywhere_is_read_or_one_error(
+    name: str, copied: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where no hash tells, another value may be a valid one; nothing but a whole result or an error comes of it."""
+    file, whole = copied / READS[name].file, (copied / READS[name].file).read_bytes()
+    generator = np.random.default_rng(0)
+    for _ in range(3):
+        content = bytearray(whole)
+        content[int(generator.integers(len(content)))] ^= 1 << int(generator.integers(8))
+        file.write_bytes(content)
+        status = main(READS[name].command.split())
+        told = capsys.readouterr().err
+        if status != 0:
+            one_error(status, told, "")
+        for made in copied.glob("new*"):
+            shutil.rmtree(made) if made.is_dir() else made.unlink()
+
+
 TYPES = {
     "features": ["<U4", "complex64", "bool"],
     "bare features": ["<U4", "complex64", "bool"],
@@ -203,7 +235,9 @@ def test_a_checkpoint_that_is_a_pickle_runs_nothing(copied: Path, capsys: pytest
     assert not (copied / "pwned").exists()
 
 
-@pytest.mark.parametrize("name", ["features' description", "graph's description"])
+@pytest.mark.parametrize(
+    "name", ["features' description", "graph's description", "picks' description", "record of rounds"]
+)
 @pytest.mark.parametrize("version", [0, 99, "new", None])
 def test_another_format_version_is_named(
     name: str, version: object, copied: Path, capsys: pytest.CaptureFixture[str]
@@ -213,7 +247,52 @@ def test_another_format_version_is_named(
     [key] = [key for key in description if "format" in key or "version" in key]
     description[key] = version
     (copied / read.file).write_text(json.dumps(description))
-    one_error(main(read.command.split()), capsys.readouterr().err, Path(read.file).parts[0])
+    one_error(main(read.command.split()), capsys.readouterr().err, Path(read.file).parts[0].removesuffix(".json"))
+
+
+@pytest.mark.parametrize("version", [0, 99])
+def test_another_format_of_a_store_is_named(version: int, copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with contextlib.closing(sqlite3.connect(copied / "answers.db")) as connection, connection:
+        connection.execute("UPDATE meta SET format = ?", (version,))
+    one_error(main(READS["answers"].command.split()), capsys.readouterr().err, f"answers.db has the format {version}")
+
+
+@pytest.mark.parametrize("cell", ["1.5", "x", "", "True", "1e400", "9" * 30])
+@pytest.mark.parametrize("column", ["rank", "index"])
+def test_picks_of_another_type_are_named(
+    column: str, cell: str, copied: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a file that its description was written for: the hash does not tell."""
+    rows = list(csv.DictReader((copied / "picks.csv").read_text().splitlines()))
+    rows[3][column] = cell
+    text = "\n".join([",".join(rows[0]), *(",".join(row.values()) for row in rows)]) + "\n"
+    (copied / "picks.csv").write_bytes(text.encode())
+    about = json.loads((copied / "picks.json").read_text())
+    about["picks"] = hashlib.sha256(text.encode()).hexdigest()
+    (copied / "picks.json").write_text(json.dumps(about))
+    one_error(main(READS["picks' description"].command.split()), capsys.readouterr().err, "picks")
+
+
+@pytest.mark.parametrize("dtype", [torch.complex64, torch.float64, torch.int64, torch.bool])
+def test_weights_of_another_type_are_read_as_numbers_or_named(
+    dtype: torch.dtype, copied: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = copied / "run/model.ckpt"
+    content = torch.load(file, weights_only=True)
+    content["state_dict"] = {key: value.to(dtype) for key, value in content["state_dict"].items()}
+    torch.save(content, file)
+    status, told = main(READS["checkpoint"].command.split()), capsys.readouterr().err
+    if status != 0:
+        one_error(status, told, "")  # of the file, or of the features that come of such weights
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_metrics_that_a_report_reads_are_named(damage: Callable[[Path], None], tmp_path: Path) -> None:
+    file = tmp_path / "knn.json"
+    file.write_text(json.dumps({"seed": 0, "metrics": {"knn": {"top1": 1.5}}}))
+    damage(file)
+    with pytest.raises(PalError, match=r"knn\.json"):
+        read_result(file, top1("knn"))
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import fractions
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from pal_plugin.cli import main
 from pal_plugin.errors import ConfigError
+from pal_plugin.methods import find_method
 from pal_plugin.registry import STRICT_ENV, Registry, engines, near_matches, priors
 
 
@@ -136,3 +140,101 @@ def test_listing_imports_nothing(site):
     registry = Registry("gadget")
     assert list(registry) == ["bad", "fine", "lost"]
     assert "bad" in registry
+
+
+SELECT = "select --features x.npy --budget 2 --no-pictures --out picks.csv"
+
+
+@pytest.fixture
+def features(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.save("x.npy", np.random.default_rng(0).normal(size=(12, 3)).astype(np.float32))
+
+
+def paragraph(capsys):
+    """What a command said that failed: one line, and no traceback."""
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("pal: ")
+    return line
+
+
+def test_a_name_of_ours_stays_ours_and_the_others_is_warned_of_once(site, features, capsys, monkeypatch):
+    install(site, "taker-dist", "[pal_plugin.selectors]\nkcenter = taker_mod:No\n", {"taker_mod.py": "raise OSError\n"})
+    assert main(SELECT.split()) == 0
+    [warning] = [line for line in capsys.readouterr().err.splitlines() if "kcenter" in line]
+    assert warning.startswith("pal: warning: The selector 'kcenter' of taker-dist (taker_mod:No) is left out")
+    assert json.loads(Path("picks.json").read_text())["selector"]["name"] == "KCenterGreedy"
+    monkeypatch.setenv(STRICT_ENV, "1")
+    assert main(SELECT.split()) == 2
+    assert "'kcenter' of taker-dist" in paragraph(capsys)
+
+
+def test_two_others_of_one_name_are_an_error_only_where_it_is_asked_for(site, features, capsys):
+    for name in ("left-dist", "right-dist"):
+        module = name.replace("-", "_")
+        entry = f"[pal_plugin.selectors]\ntwice = {module}:Thing\n"
+        install(site, name, entry, {f"{module}.py": "class Thing: pass\n"})
+    assert main(SELECT.split()) == 0
+    assert "twice" not in capsys.readouterr().err
+    assert main([*SELECT.split(), "--method", "twice"]) == 2
+    said = paragraph(capsys)
+    assert "left_dist:Thing of left-dist" in said
+    assert "right_dist:Thing of right-dist" in said
+
+
+ASKED = {
+    "selector": f"{SELECT} --method NAME",
+    "engine": "graph knn --features x.npy --k 2 --engine NAME --out graph",
+    "prior": "embed --data digits --prior NAME --out features",
+    "oracle": "oracle run --data digits --store answers.db --budget 4 --no-train --strategy random --oracle NAME",
+}
+WRONG = {"number": "Thing = 5\n", "exit": "import sys\nsys.exit(3)\n"}
+SAID = {"number": "is of the type int, not something that can be called", "exit": "importing it exits with 3"}
+
+
+@pytest.mark.parametrize("kind", ASKED)
+@pytest.mark.parametrize("how", WRONG)
+def test_what_is_no_entry_or_ends_the_program_is_one_named_error(kind, how, site, features, capsys):
+    module = f"wrong_{kind}_{how}"
+    install(site, "wrong-dist", f"[pal_plugin.{kind}s]\nwrong = {module}:Thing\n", {f"{module}.py": WRONG[how]})
+    assert main(ASKED[kind].replace("NAME", "wrong").split()) == 2
+    said = paragraph(capsys)
+    assert f"The {kind} 'wrong' of wrong-dist ({module}:Thing)" in said
+    assert SAID[how] in said
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [*((WRONG[how], how) for how in WRONG), ("class Thing: pass\n", "class")],
+)
+def test_a_method_of_the_wrong_kind_is_named(text, said, site):
+    module = f"wrong_method_{said}"
+    install(site, "wrong-dist", f"[pal_plugin.methods]\nwrong = {module}:Thing\n", {f"{module}.py": text})
+    expected = {
+        "number": r"is of the type int, not a subclass of pal_plugin\.host\.BaseMethod",
+        "class": rf"is the class {module}\.Thing, not a subclass",
+        "exit": "importing it exits with 3",
+    }
+    with pytest.raises(ConfigError, match=rf"The method 'wrong' of wrong-dist .*{expected[said]}"):
+        find_method("wrong")
+
+
+@pytest.mark.parametrize("strict", ["0", "1"])
+def test_the_doctor_lists_what_is_broken_in_every_group(strict, site, capsys, monkeypatch):
+    """One broken, one of a name of ours and one sound entry; whoever runs it sees all of them, authors as well."""
+    kinds = {"method": "simclr2", "prior": "lite0", "engine": "faiss", "oracle": "parity", "selector": "kcenter"}
+    module = f"for_doctor_{strict}"
+    lines = [f"[pal_plugin.{kind}s]\nbad = {module}:Nowhere\n{name} = {module}:taken\n" for kind, name in kinds.items()]
+    install(site, "sick-dist", "".join(lines), {f"{module}.py": "print('loud')\ndef taken(*_): pass\n"})
+    monkeypatch.setenv(STRICT_ENV, strict)
+    assert main(["doctor", "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)["problems"]
+    problems = [problem for problem in found if "sick-dist" in problem["what"]]
+    said = "\n".join(problem["what"] for problem in problems)
+    for kind in kinds:
+        assert f"The {kind} 'bad' of sick-dist ({module}:Nowhere) cannot be imported" in said
+    for kind in ("prior", "engine", "selector"):
+        assert f"The {kind} '{kinds[kind]}' of sick-dist ({module}:taken) is left out" in said
+    assert "The method 'simclr2' of sick-dist" in said  # a function is no method
+    assert len(problems) == 9  # the oracle that can be called is none of them
+    assert all(problem["mend"] for problem in problems)

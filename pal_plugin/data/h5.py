@@ -3,6 +3,9 @@
 A file holds either arrays called as in `pal_plugin.data.array_files` (`images` and `labels`, or `train_images` …), or,
 as solo-learn's do, a group a class with an encoded image (JPEG, PNG …) a data set. A folder may have a file a split:
 `train.h5`, `val.h5`, `test.h5`.
+
+HDF5 lets a file say that its content is that of another one: such a file would show whatever its reader may read, as
+images. What is not stored in the file itself is refused.
 """
 
 from __future__ import annotations
@@ -67,16 +70,36 @@ class H5File:
             ConfigError: h5py is not installed.
         """
         try:
-            return self.handle[name][()] if row is None else self._array(name)[row]
+            return self.member(name)[()] if row is None else self._array(name)[row]
         except (OSError, KeyError, TypeError, RuntimeError) as error:  # TypeError: a group and no array
             where = name if row is None else f"{name}, row {row}"
             raise DataError(f"{self.path} cannot be read at {where}: {error}", "Write the file anew") from error
 
+    def member(self, name: str) -> Any:
+        """Return a group or data set of the file, an `h5py.Group` or `h5py.Dataset`.
+
+        Raises:
+            DataError: there is none, or it is in another file.
+        """
+        handle = self.handle
+        try:
+            found = None if _leads_out(handle, name) else handle[name]
+        except (KeyError, OSError, RuntimeError) as error:
+            raise DataError(
+                f"{self.path} has nothing at {name}, or a link that leads nowhere: {error}", "Write the file anew"
+            ) from error
+        if found is None or found.file.filename != handle.filename or _lies_elsewhere(found):
+            raise DataError(
+                f"{self.path} says that {name} is in another file, which would be read in its place",
+                "Write the images themselves into the file, without external or virtual storage and links",
+            )
+        return found
+
     def _array(self, name: str) -> Any:
         """Return an open data set, the same at every call: its unpacked chunks are forgotten with it."""
-        handle = self.handle
+        _ = self.handle  # first: in a fork it forgets what the parent had open
         if name not in self._arrays:
-            self._arrays[name] = handle[name]
+            self._arrays[name] = self.member(name)
         return self._arrays[name]
 
 
@@ -198,8 +221,21 @@ def _open(path: Path) -> Any:
         raise DataError(f"{path} is missing, truncated or no HDF5 file: {error}", "Name an HDF5 file") from error
 
 
+def _leads_out(handle: Any, name: str) -> bool:
+    """Return whether a part of a path is a link into another file, which is not even opened then."""
+    import h5py
+
+    parts = name.split("/")
+    links = (handle.get("/".join(parts[: end + 1]), getlink=True) for end in range(len(parts)))
+    return any(isinstance(link, h5py.ExternalLink) for link in links)  # up to the first: those behind it are in there
+
+
+def _lies_elsewhere(found: Any) -> bool:
+    return bool(getattr(found, "external", None) or getattr(found, "is_virtual", False))  # which a group has not
+
+
 def _has_classes(file: H5File) -> bool:
-    members = list(file.handle.values())
+    members = [file.member(name) for name in file.handle]
     return bool(members) and all(hasattr(member, "keys") for member in members)  # as groups have, and arrays have not
 
 
@@ -210,7 +246,7 @@ def _load_classes(split: str, file: H5File, train: H5File) -> ImageDataset:
         raise DataError(
             f"{file.path} has the class {unknown[0]!r}, which {train.path} has not", "Add it there, or remove it here"
         )
-    names = [f"{name}/{image}" for name in classes if name in file.handle for image in sorted(file.handle[name])]
+    names = [f"{name}/{image}" for name in classes if name in file.handle for image in sorted(file.member(name))]
     numbers = {name: number for number, name in enumerate(classes)}
     labels = np.array([numbers[name.split("/", 1)[0]] for name in names], np.int64)
     return ImageDataset("h5", split, H5Images(file, names, None), labels, tuple(names), classes, MEAN, STD)
@@ -220,7 +256,7 @@ def _array(split: str, file: H5File) -> H5Images:
     name = _name(split, "images", file)
     if name not in file.handle:
         raise DataError(f"{file.path} has no array called {name}", "Write one: uint8 (N, H, W, 3) or gray (N, H, W)")
-    array = file.handle[name]
+    array = file.member(name)
     if not getattr(array, "shape", ()):
         raise DataError(
             f"{name} in {file.path} is no array of images", "Write one: uint8 (N, H, W, 3) or gray (N, H, W)"

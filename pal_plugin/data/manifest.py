@@ -46,7 +46,7 @@ class Manifest:
 
 
 def check_reference(
-    reference: Mapping[str, object],
+    reference: object,
     manifest: Manifest,
     *,
     what: str,
@@ -56,20 +56,21 @@ def check_reference(
     """Refuse features, a graph or picks that were made for another data set than the one at hand.
 
     Args:
-        reference: what the file says it indexes, from `Manifest.reference`.
+        reference: what the file says it indexes, from `Manifest.reference`; a file may hold anything in its place.
         manifest: the data set at hand.
         what: what carries the reference, for the message (`"The graph"`).
         path: where it was read from; None for something that was never on disk.
         made_by: how such a thing is made, for the message.
 
     Raises:
-        ManifestError: the digests differ, or the reference has none.
+        ManifestError: the digests differ, or the reference has none or is no mapping.
     """
-    if reference.get("digest") == manifest.digest:
+    said = reference if isinstance(reference, Mapping) else {}
+    if said.get("digest") == manifest.digest:
         return
     place = "" if path is None else f" in {os.fspath(path)}"
     raise ManifestError(
-        f"{what}{place} indexes {_describe(reference)}, but the data set at hand is {_describe(manifest.reference())}",
+        f"{what}{place} indexes {_describe(said)}, but the data set at hand is {_describe(manifest.reference())}",
         f"Make it again from the data set at hand ({made_by}), "
         "or load the data set, split, subset and seed that it was made from",
     )

@@ -150,6 +150,8 @@ def _walked(graph: SimilarityGraph, nodes: Longs, n: int) -> tuple[Longs, Longs,
         new = np.flatnonzero(~np.isin(keys, known))
         first = new[np.sort(np.unique(keys[new], return_index=True)[1])]  # in the order of the walk
         places, columns = places[first], columns[first]
+        if not first.size:  # whatever n is, there is nothing further away
+            break
         values = np.clip(values[first], np.finfo(np.float32).tiny, np.finfo(np.float32).max)  # of many factors
         known = np.concatenate([known, keys[first]])
         levels.append((places, columns, values))
@@ -161,11 +163,15 @@ def _walked(graph: SimilarityGraph, nodes: Longs, n: int) -> tuple[Longs, Longs,
 
 
 def _blocks(graph: SimilarityGraph, n: int) -> list[Longs]:
-    """Return all nodes in runs with some millions of walks of n steps each."""
+    """Return all nodes in runs with some millions of walks of n steps each; a node with more is a run of its own."""
     sources = graph.sources
     walks: Doubles = np.ones(graph.num_nodes)
-    for _ in range(n):
+    for _ in range(min(n, graph.num_nodes)):  # `hop` takes fewer steps than there are nodes
+        before = walks
         walks = 1 + np.bincount(sources, walks[graph.indices], minlength=graph.num_nodes).astype(np.float64)
+        walks = np.minimum(walks, _BLOCK_WALKS)  # they would grow beyond all numbers
+        if np.array_equal(walks, before):
+            break
     passed = np.cumsum(walks) // _BLOCK_WALKS
     return np.split(np.arange(graph.num_nodes), np.flatnonzero(np.diff(passed)) + 1)
 

@@ -17,6 +17,7 @@ from pal_plugin.arrays import AnyArray
 from pal_plugin.errors import ConfigError, GraphError
 from pal_plugin.graph import disk
 from pal_plugin.graph.checks import all_positive, check_edges, check_rows
+from pal_plugin.graph.described import checked_builder, checked_manifest
 from pal_plugin.graph.rows import integers, spread, weighted
 from pal_plugin.registry import near_matches
 
@@ -51,7 +52,8 @@ class SimilarityGraph:
             neighbours. `"transitive": True` where edges stand for their closure.
 
     Raises:
-        GraphError: an array breaks one of the rules above, or the manifest is of another size.
+        GraphError: an array breaks one of the rules above, the manifest is of another size, or it or the builder is
+            not what is said above.
     """
 
     indptr: npt.NDArray[np.int64]
@@ -65,18 +67,10 @@ class SimilarityGraph:
     def __post_init__(self) -> None:
         for name, dtype in self._DTYPES.items():
             object.__setattr__(self, name, _frozen(name, getattr(self, name), dtype))
-        object.__setattr__(self, "manifest", None if self.manifest is None else dict(self.manifest))
-        object.__setattr__(self, "builder", dict(self.builder))
         check_rows(self.indptr, self.indices.size, self.weights.size)
         check_edges(self.indptr, self.indices, self.weights)
-        if self.manifest is not None and self.manifest.get("size", self.num_nodes) != self.num_nodes:
-            raise GraphError(
-                f"The graph has {self.num_nodes} nodes and its manifest {self.manifest['size']} samples", disk.REBUILD
-            )
-        if not isinstance(self.transitive, bool):
-            raise GraphError(
-                f"The graph's builder has transitive={self.transitive!r}, neither true nor false", disk.REBUILD
-            )
+        object.__setattr__(self, "manifest", checked_manifest(self.manifest, self.num_nodes))
+        object.__setattr__(self, "builder", checked_builder(self.builder))
 
     def __repr__(self) -> str:
         name = self.manifest.get("name") if self.manifest else None

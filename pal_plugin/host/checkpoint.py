@@ -10,12 +10,14 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from torch import nn
 
-from pal_plugin.errors import CheckpointError, ConfigError
+from pal_plugin.errors import CheckpointError, ConfigError, PalError
 from pal_plugin.host.adapt import Adapted
 from pal_plugin.host.base import HostBase
 from pal_plugin.host.config import parse_cfg
+from pal_plugin.host.described import checked_config
 from pal_plugin.host.foreign import ARGS, foreign_config
 from pal_plugin.host.release import ReleaseNames
 from pal_plugin.host.solo import INFO, SoloBase
@@ -45,7 +47,7 @@ def load_checkpoint(path: str | PathLike[str]) -> dict[str, Any]:
     """Read a checkpoint without running code from it, its networks under main's names.
 
     Raises:
-        CheckpointError: the file is missing, truncated, holds code, or is no checkpoint.
+        CheckpointError: the file is missing, truncated, holds code, or is no checkpoint; or its config cannot be one.
     """
     file = Path(path)
     if not file.is_file():
@@ -57,7 +59,13 @@ def load_checkpoint(path: str | PathLike[str]) -> dict[str, Any]:
         raise _unreadable(file, error) from error
     if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("state_dict"), dict):
         raise CheckpointError(f"The file {file} is not a checkpoint: it has no state_dict", "Name another file")
+    if not all(isinstance(key, str) for key in checkpoint["state_dict"]):
+        raise CheckpointError(f"The file {file} is not a checkpoint: a weight's name is no text", "Name another file")
     checkpoint["state_dict"] = {_main_name(key): value for key, value in checkpoint["state_dict"].items()}
+    if checkpoint.get("config") is not None:
+        checkpoint["config"] = checked_config(checkpoint["config"], str(file))
+    else:
+        checkpoint.pop("config", None)
     return checkpoint
 
 
@@ -105,13 +113,12 @@ def load_backbone(
     """
     checkpoint = load_checkpoint(path)
     weights = {k[len(_PREFIX) :]: v for k, v in checkpoint["state_dict"].items() if k.startswith(_PREFIX)}
-    if not weights:
+    if not weights or not all(isinstance(weight, torch.Tensor) for weight in weights.values()):
         raise CheckpointError(
             f"The checkpoint {path} holds no backbone: no weight is called {_PREFIX}… or encoder.…",
             "Name a checkpoint of pretraining",
         )
-    own = checkpoint.get("config")
-    cfg = OmegaConf.create(own or foreign_config(checkpoint, Path(path)))
+    cfg = _config(checkpoint, Path(path))
     said = {"name": backbone, "stem": stem}
     cfg.backbone.update({key: value for key, value in said.items() if value is not None})
     if "name" not in cfg.backbone:
@@ -119,7 +126,7 @@ def load_backbone(
             f"The checkpoint {path} does not say which architecture it holds, and there is no {ARGS} beside it",
             "Name it, for example --backbone resnet18",
         )
-    network = make_backbone(cfg)
+    network = _described(cfg, path)
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
@@ -129,6 +136,32 @@ def load_backbone(
             "Name the checkpoint that belongs to this config, or its architecture with --backbone and --stem",
         ) from error
     return network, cfg
+
+
+def _config(checkpoint: dict[str, Any], path: Path) -> DictConfig:
+    """Return what is known of the config that a checkpoint was trained with, with at least a `backbone`."""
+    own = checkpoint.get("config") or foreign_config(checkpoint, path)
+    try:
+        return OmegaConf.create({"backbone": {}, **own})
+    except (OmegaConfBaseException, RecursionError) as error:  # what no config can hold
+        raise _no_network(path, error) from error
+
+
+def _described(cfg: DictConfig, path: str | PathLike[str]) -> nn.Module:
+    """Return the network of a config that came out of a file; what breaks its making then is the file's fault."""
+    try:
+        return make_backbone(cfg)
+    except PalError:
+        raise
+    except Exception as error:
+        raise _no_network(path, error) from error
+
+
+def _no_network(path: str | PathLike[str], error: Exception) -> CheckpointError:
+    return CheckpointError(
+        f"The config in the checkpoint {path} describes no network ({' '.join(str(error).split())[:200]})",
+        "Name a model.ckpt or last.ckpt that pal train wrote",
+    )
 
 
 def _unreadable(file: Path, error: Exception) -> CheckpointError:

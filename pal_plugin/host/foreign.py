@@ -14,6 +14,7 @@ from typing import Any
 from torch import Tensor
 
 from pal_plugin.errors import CheckpointError
+from pal_plugin.host.described import checked_config
 
 ARGS = "args.json"  # what the checkpointers of both solo-learns put beside their checkpoints
 _CIFAR_KERNEL = 3
@@ -32,12 +33,12 @@ def foreign_config(checkpoint: Mapping[str, Any], path: Path) -> dict[str, Any]:
         `augmentations[0].crop_size`.
 
     Raises:
-        CheckpointError: `args.json` is damaged.
+        CheckpointError: `args.json` is damaged, or one of them says something that cannot be.
     """
     found = _arguments(checkpoint, path)
     config = _from_release(found) if isinstance(found.get("encoder"), str) else _from_main(found)
     config["backbone"]["stem"] = _stem(checkpoint["state_dict"])
-    return config
+    return checked_config(config, str(path))
 
 
 def _arguments(checkpoint: Mapping[str, Any], path: Path) -> dict[str, Any]:
@@ -50,7 +51,7 @@ def _arguments(checkpoint: Mapping[str, Any], path: Path) -> dict[str, Any]:
         return {}
     try:
         content = json.loads(beside.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(
             f"{beside} is not JSON: {error}", "Remove it and name the architecture, for example --backbone resnet18"
         ) from error
@@ -83,7 +84,7 @@ def _data(dataset: Any, crop_size: Any) -> dict[str, Any]:
     known: dict[str, Any] = {}
     if isinstance(dataset, str):
         known["data"] = {"dataset": dataset}
-    if isinstance(crop_size, int):
+    if isinstance(crop_size, int) and not isinstance(crop_size, bool):
         known["augmentations"] = [{"crop_size": crop_size}]
     return known
 

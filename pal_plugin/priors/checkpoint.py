@@ -108,8 +108,9 @@ class CheckpointPrior:
 
     def _crop_size(self) -> int:
         config: DictConfig = self._cfg
-        if OmegaConf.select(config, "augmentations") and "crop_size" in config.augmentations[0]:
-            return int(config.augmentations[0].crop_size)
+        pipelines = config.get("augmentations") or [{}]
+        if "crop_size" in pipelines[0]:
+            return int(pipelines[0].crop_size)
         raise ConfigError(
             f"Nothing tells the resolution that {self.name} was trained with", f"Add it: {self.name}?crop_size=224"
         )

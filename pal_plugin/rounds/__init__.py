@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pal_plugin.rounds.loop import RoundPoint, rounds
+from pal_plugin.rounds.loop import rounds
+from pal_plugin.rounds.points import RoundPoint
 from pal_plugin.rounds.settings import Settings
 
 __all__ = ["RoundPoint", "Settings", "rounds"]

@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,19 +26,19 @@ import numpy as np
 from numpy.typing import NDArray
 from omegaconf import DictConfig
 
-from pal_plugin.arrays import read_json
 from pal_plugin.data import ImageDataset, dataset_from_config
 from pal_plugin.errors import ConfigError, OracleError
 from pal_plugin.graph import SimilarityGraph
 from pal_plugin.host.config import plain
 from pal_plugin.io import write_json
-from pal_plugin.oracle import Account, Point, Prices, first_of_each_class, make_strategy, write_curve
+from pal_plugin.oracle import Account, Prices, first_of_each_class, make_strategy, write_curve
 from pal_plugin.oracle.seeds import tell_seeds
 from pal_plugin.oracle.store import RelationStore
 from pal_plugin.priors import load_features, save_features
 from pal_plugin.rounds.asking import ask_until, make_oracle
 from pal_plugin.rounds.known import known_pairs
-from pal_plugin.rounds.settings import Settings, begin
+from pal_plugin.rounds.points import RoundPoint, questions_at_begin, read_asked, read_point
+from pal_plugin.rounds.settings import RECORD, Settings, begin
 from pal_plugin.rounds.training import (
     accuracy,
     config_of_round,
@@ -50,28 +50,6 @@ from pal_plugin.rounds.training import (
 
 Features = NDArray[np.float32]
 ASKED, POINT, CURVE = "asked.json", "point.json", "curve"
-
-
-@dataclass(frozen=True)
-class RoundPoint(Point):
-    """A point of the curve.
-
-    Attributes:
-        round: which one; 0 is the control.
-        related_purity: of the pairs known to be related, the share that is known rightly, where the truth is at hand.
-    """
-
-    round: int = 0
-    related_purity: float | None = None
-
-    def row(self) -> dict[str, Any]:
-        """Return the point as a flat row."""
-        return {"round": self.round, **super().row(), "related_purity": self.related_purity}
-
-    @classmethod
-    def read(cls, content: Mapping[str, Any]) -> RoundPoint:
-        """Return the point that `asdict` made `content` of."""
-        return cls(**{**content, "account": Account(**content["account"])})
 
 
 def rounds(settings: Settings) -> list[RoundPoint]:
@@ -132,13 +110,14 @@ class _Rounds:
             self.oracle = make_oracle(settings, self.dataset, self.store)
             if self.seeds is not None:
                 tell_seeds(self.store, self.seeds)
-            self.begun = begin(settings.out, self._what(), {"questions": self.store.account().questions})
+            begun = begin(settings.out, self._what(), {"questions": self.store.account().questions})
+            self.questions_before = questions_at_begin(begun, settings.out / RECORD)
             for number in range(settings.rounds + 1):
                 folder = settings.out / f"round_{number}"
                 points.append(self._point(number, folder))
                 for kind in ("csv", "json"):
                     write_curve(settings.out / f"{CURVE}.{kind}", points)
-                if _read(folder / ASKED)["exhausted"]:
+                if read_asked(folder / ASKED).exhausted:
                     say(f"the strategy {settings.strategy} finds nothing that is left to ask")
                     break
         return points
@@ -161,8 +140,8 @@ class _Rounds:
     def _point(self, number: int, folder: Path) -> RoundPoint:
         """Return the point of a round, from what it left or from doing what is left of it."""
         if (folder / POINT).exists():
-            self._check_store(_read(folder / ASKED)["drawn"])
-            return RoundPoint.read(_read(folder / POINT))
+            self._check_store(read_asked(folder / ASKED).drawn)
+            return read_point(folder / POINT)
         point = self._asked(number, folder)
         if self.cfg is not None and (number or self.start is None):
             point = replace(point, accuracy=self._trained(self.cfg, folder, related=point.related > 0))
@@ -173,9 +152,9 @@ class _Rounds:
     def _asked(self, number: int, folder: Path) -> RoundPoint:
         """Ask the questions of a round, and keep what is known then; round 0 asks nothing and knows nothing."""
         if (folder / ASKED).exists():
-            asked = _read(folder / ASKED)
-            self._check_store(asked["drawn"])
-            return RoundPoint.read(asked["point"])
+            asked = read_asked(folder / ASKED)
+            self._check_store(asked.drawn)
+            return asked.point
         exhausted = number > 0 and not self._ask(number)
         if number:
             graph, account = self.store.graph(self.settings.policy), self.store.account()
@@ -204,7 +183,7 @@ class _Rounds:
         learnt = self.settings.out / f"round_{number - 1}" / "features"
         features = load_features(learnt, self.dataset.manifest).features if learnt.exists() else self.start
         return ask_until(
-            self.begun["questions"] + self.settings.questions_after(number),
+            self.questions_before + self.settings.questions_after(number),
             self.store,
             self.strategy,
             self.oracle,
@@ -230,10 +209,6 @@ class _Rounds:
                 f"{self.settings.out} have asked {drawn}",
                 "Bring back the store that they were asked with, or begin anew with another --out",
             )
-
-
-def _read(path: Path) -> dict[str, Any]:
-    return read_json(path, OracleError, f"Delete the folder {path.parent}, and give the same command again")
 
 
 def sha256(path: Path) -> str:

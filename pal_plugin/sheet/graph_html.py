@@ -53,7 +53,7 @@ class Report:
     @property
     def source(self) -> str:
         """What graph of what data this is, in one line."""
-        parameters = self.graph.builder.get("parameters") or {}
+        parameters = self.graph.builder.get("parameters", {})
         settings = ", ".join(f"{name}={value}" for name, value in parameters.items() if _plain(value))
         built = f"{self.graph.builder.get('name', 'unknown builder')} graph" + (f" ({settings})" if settings else "")
         if self.dataset is None:
@@ -64,8 +64,8 @@ class Report:
     def nearest_first(self) -> bool:
         """Whether neighbours are in order of distance: those of a pair list, say, are not."""
         builder = self.graph.builder
-        while builder.get("name") in _KEEP_ORDER:
-            (builder,) = builder["parents"]
+        while builder.get("name") in _KEEP_ORDER and builder.get("parents"):
+            builder = builder["parents"][0]
         return builder.get("name") in _BY_DISTANCE
 
 

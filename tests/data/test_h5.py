@@ -106,6 +106,60 @@ def test_solo_learns_layout_with_problems(solo):
         train.images[:]
 
 
+def elsewhere(file, name, way, other):
+    """Let `name` in an open file be 12 images of another file."""
+    shape = (12, 8, 8, 3)
+    if way == "external storage":
+        file.create_dataset(name, shape=shape, dtype="u1", external=[(str(other), 0, h5py.h5f.UNLIMITED)])
+    elif way == "virtual":
+        layout = h5py.VirtualLayout(shape, "u1")
+        layout[:] = h5py.VirtualSource(str(other), "images", shape)
+        file.create_virtual_dataset(name, layout)
+    elif way == "external link":
+        file[name] = h5py.ExternalLink(str(other), "/images")
+    else:  # a link within the file to one that leads out
+        file["links/out"] = h5py.ExternalLink(str(other), "/images")
+        file[name] = h5py.SoftLink("/links/out")
+
+
+WAYS = ["external storage", "virtual", "external link", "soft link"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", ["images", "labels", "n01/a.JPEG"])
+def test_nothing_is_read_from_another_file(name, way, tmp_path):
+    """Whoever is handed such a file would show what is in one of their own."""
+    secret = pictures(12, 8, 8, 3)
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["images"] = secret
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        if name == "labels":
+            file["images"] = pictures(12, 8, 8, 3)
+        elsewhere(file, name, way, tmp_path / "other.h5")
+    with pytest.raises(DataError, match=r"x\.h5 (says that .* is in another file|has nothing at)"):
+        load_dataset("h5", "train", root=tmp_path / "x.h5").images[:]
+
+
+@pytest.mark.parametrize("link", [h5py.SoftLink("/nowhere"), h5py.ExternalLink("none.h5", "/x")])
+@pytest.mark.parametrize("name", ["images", "labels", "n01/a.JPEG"])
+def test_a_link_that_leads_nowhere_is_named(name, link, tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        if name == "labels":
+            file["images"] = pictures(2)
+        file[name] = link
+    with pytest.raises(DataError, match=r"x\.h5 (says that|has nothing at|has no array)"):
+        load_dataset("h5", "train", root=tmp_path / "x.h5").images[:]
+
+
+def test_a_link_within_the_file_is_followed(tmp_path):
+    content = pictures(3)
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["images"] = content
+        file["labels"] = h5py.SoftLink("/other/labels")
+        file["other/labels"] = np.array([0, 1, 1])
+    assert load_dataset("h5", "train", root=tmp_path / "x.h5").labels.tolist() == [0, 1, 1]
+
+
 @pytest.mark.parametrize("start", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
 def test_workers_open_the_file_themselves(arrays, start):
     path, content = arrays

@@ -158,6 +158,13 @@ def test_the_blocks_of_a_hop_change_nothing(monkeypatch):
     assert hop(graph, 3).digest == whole.digest
 
 
+def test_a_hop_ends_where_nothing_is_further_away():
+    graph = knn_graph(np.random.default_rng(0).standard_normal((120, 3)), 4)
+    assert hop(graph, 1_000_000).digest == hop(graph, 119).digest
+    ring = SimilarityGraph.from_edges(50, range(50), np.roll(np.arange(50), -1))
+    assert hop(ring, 10**9).num_edges == 50 * 49
+
+
 def test_products_of_tiny_weights_stay_positive():
     graph = SimilarityGraph.from_edges(3, [0, 1], [1, 2], [1e-30, 1e-30])
     assert hop(graph).weights.min() > 0

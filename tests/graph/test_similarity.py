@@ -262,3 +262,20 @@ def test_a_reference_is_copied(dense):
     graph = graph_of(dense, manifest=reference)
     reference["name"] = "y"
     assert graph.manifest["name"] == "x"
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "named"),
+    [
+        ("builder", "x", "builder is a str, not a mapping"),
+        ("builder", {"parents": [{"parents": [3]}]}, "builder is a int, not a mapping"),
+        ("builder", {"parameters": 3}, "builder has parameters=3, not a mapping"),
+        ("builder", {"parents": [{"cost": True}]}, "builder has cost=True, no number of 0 or more"),
+        ("builder", {"name": []}, r"builder has name=\[\], not a text"),
+        ("manifest", [1], "manifest is a list, not a mapping"),
+        ("manifest", {"size": "x"}, "3 nodes and its manifest x samples"),
+    ],
+)
+def test_what_a_graph_says_of_itself_has_its_types(part, value, named):
+    with pytest.raises(GraphError, match=named):
+        SimilarityGraph(**arrays(), **{part: value})

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pal_plugin.cli import main
 from pal_plugin.data.manifest import Manifest
 from pal_plugin.errors import ManifestError, PalError, StoreError
 from pal_plugin.oracle.questions import Grid, Pairs
@@ -108,8 +110,8 @@ def test_not_a_database(tmp_path: Path, manifest: Manifest, content: bytes) -> N
             making(path, manifest)
     assert path.read_bytes() == content
     assert "not a database" in check(path).problems[0]
-    with pytest.raises(StoreError, match="--data"):
-        recover(path, tmp_path / "new.db")
+    with pytest.raises(StoreError, match="Nothing can be recovered"):
+        recover(path, tmp_path / "new.db", manifest)
 
 
 def test_a_database_of_something_else_is_left_alone(tmp_path: Path, manifest: Manifest) -> None:
@@ -155,6 +157,11 @@ def test_a_file_that_is_cut_short_is_named_and_recovered(path: Path, tmp_path: P
     assert health.problems
     new = tmp_path / "new.db"
     manifest = Manifest("toy", "train", tuple(f"s{number}" for number in range(20)), "c" * 64)
+    if not health.questions:
+        with pytest.raises(StoreError, match="Nothing can be recovered"):
+            recover(path, new, manifest)
+        assert share == 0.1
+        return
     assert recover(path, new, manifest) == health
     assert path.read_bytes() == cut
     recovered = by_uuid(new)
@@ -224,6 +231,49 @@ def test_an_answer_half_of_which_is_missing_is_not_recovered(path: Path, tmp_pat
     connection.close()
     health = recover(path, tmp_path / "new.db")
     assert (health.problems, health.lost, health.questions) == ((), 2, QUESTIONS)
+
+
+SCHEMAS = {
+    "renamed column": ("ALTER TABLE questions RENAME COLUMN clicks TO taps", "table questions has no column clicks", 0),
+    "renamed id": ("ALTER TABLE candidates RENAME COLUMN j TO other", "table candidates has no column j", 0),
+    "no candidates": ("DROP TABLE candidates", "table candidates is missing", 0),
+    "no answers": ("DROP TABLE answers", "table answers is missing", 2),  # the skipped and the undone one
+    "no samples": ("DROP TABLE samples", "table samples is missing", QUESTIONS + 2),
+    "no meta": ("DROP TABLE meta", "table meta is missing", QUESTIONS + 2),
+    "no secret": ("ALTER TABLE meta DROP COLUMN secret", "table meta has no column secret", QUESTIONS + 2),
+    "another format": ("UPDATE meta SET format = 99", "the format 99", QUESTIONS + 2),
+    "two formats": ("INSERT INTO meta SELECT 2, revision, manifest, secret FROM meta", "formats? 1, 2", QUESTIONS + 2),
+    "sample of none": (
+        "UPDATE answers SET b = 4000 WHERE question = 7",
+        "answers, row .*not in samples",
+        QUESTIONS + 2,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_whatever_opening_sends_to_check_for_check_finds_and_recovers_what_there_is(
+    name: str, path: Path, tmp_path: Path, manifest: Manifest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    statement, problem, whole = SCHEMAS[name]
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA legacy_alter_table=ON")  # or SQLite looks at what refers to the column first
+        connection.execute(statement)
+    connection.close()
+    with pytest.raises(StoreError), RelationStore.open(path) as store:
+        store.questions(), store.answers(), store.ids(), store.account()
+    assert main(["oracle", "check", "--store", str(path), "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert any(re.search(problem, text) for text in found["problems"]), found
+    assert found["questions"] == whole
+    if not whole:
+        with pytest.raises(StoreError, match=f"Nothing can be recovered of .*{problem}"):
+            recover(path, tmp_path / "new.db", manifest)
+        assert not (tmp_path / "new.db").exists()
+        return
+    assert recover(path, tmp_path / "new.db", manifest).questions == whole
+    assert check(tmp_path / "new.db").problems == ()
+    assert len(by_uuid(tmp_path / "new.db")) == whole
 
 
 def test_what_is_recovered_goes_to_a_new_place_and_to_its_own_data_set(

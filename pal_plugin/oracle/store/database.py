@@ -198,14 +198,22 @@ def _contents(connection: Connection, place: str) -> tuple[dict[str, Any], str]:
             f"The store {place} has the format {found}, and this program reads format {FORMAT}",
             "Use the version of pal-plugin that wrote it, and `pal oracle export` there",
         )
-    try:
-        manifest = json.loads(rows[0].manifest)
-        manifest["digest"], int(manifest["size"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise StoreError(
-            f"The store {place} does not say which data set it is of", "Restore the file from a copy"
-        ) from error
+    manifest = read_reference(rows[0].manifest)
+    if manifest is None:
+        raise StoreError(f"The store {place} does not say which data set it is of", "Restore the file from a copy")
     return manifest, rows[0].secret
+
+
+def read_reference(text: object) -> dict[str, Any] | None:
+    """Return the reference of a data set that a store's JSON holds; None where it is not whole."""
+    try:
+        found = json.loads(text) if isinstance(text, str) else None
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(found, dict) or not all(isinstance(found.get(key), str) for key in ("name", "split", "digest")):
+        return None
+    size = found.get("size")
+    return found if isinstance(size, int) and not isinstance(size, bool) and size >= 0 else None
 
 
 def _columns(connection: Connection) -> list[Any]:

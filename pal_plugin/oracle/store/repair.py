@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-import json
 import os
-import shutil
 import sqlite3
-import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import Table
+
 from pal_plugin.errors import PalError, StoreError
 from pal_plugin.oracle.store import engine, entries, schema
-from pal_plugin.oracle.store.database import check_there, create
+from pal_plugin.oracle.store.damage import copy_of, differences, other_format, problems_of, rows_of
+from pal_plugin.oracle.store.database import check_there, create, read_reference
 from pal_plugin.oracle.store.entries import Entry
 from pal_plugin.oracle.store.store import RelationStore
 
 if TYPE_CHECKING:
     from pal_plugin.data.manifest import Manifest
-
-_SHOWN = 10  # problems of a file that are named
-_MOST_ROWS = 1 << 17  # that are looked for where a table does not say how many it has
-_PAGE_SIZES = [1 << power for power in range(9, 16)]
-_STRIDE = 16  # rows between two looks for one that can be read
 
 
 @dataclass(frozen=True)
@@ -35,7 +28,7 @@ class Health:
     """What a look at every page and row of a store found.
 
     Attributes:
-        problems: what is wrong, in the database's own words; empty where it is sound.
+        problems: what is wrong with the file, its tables and its format; empty where it is sound.
         questions: closed questions that can be read whole.
         answers: relations in them.
         lost: closed questions that are there, and not whole.
@@ -92,7 +85,8 @@ def recover(where: str | os.PathLike[str], out: str | os.PathLike[str], manifest
         What was found.
 
     Raises:
-        StoreError: a PostgreSQL store, nothing can be read, the data set is unknown, or something is at `out`.
+        StoreError: a PostgreSQL store, no question of a damaged one can be read, the data set is unknown, or
+            something is at `out`.
         ManifestError: the file is of another data set.
     """
     if engine.is_url(where):
@@ -104,6 +98,12 @@ def recover(where: str | os.PathLike[str], out: str | os.PathLike[str], manifest
         from pal_plugin.data.manifest import check_reference  # its room imports torch
 
         check_reference(found.manifest, manifest, what="The store", path=where, made_by="from a copy of it")
+    if (found.problems or found.lost) and not found.closed:
+        why = f" ({found.problems[0]})" if found.problems else ""
+        raise StoreError(
+            f"Nothing can be recovered of the store {where}: no answered question in it is whole{why}",
+            "Restore the file from a copy",
+        )
     if manifest is None and not found.complete:
         raise StoreError(
             f"The store {where} does not say any more which samples its answers are of", "Name the data set by --data"
@@ -122,119 +122,50 @@ def _relations(closed: list[Entry]) -> int:
 
 def _salvage(path: Path) -> _Salvage:
     check_there(path)
-    with _copy(path) as connection:
-        problems = _problems(connection)
+    with copy_of(path) as connection:
+        problems = problems_of(connection)
         try:
             there = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         except sqlite3.DatabaseError:
             return _Salvage(problems, None, None, [], [], 0)
-        if not set(schema.tables.tables) <= there:
+        if not {schema.meta.name, schema.questions.name} & there:
             raise StoreError(f"The database {path} holds no store of answers", "Name a store")
-        rows = {name: _rows(connection, name, path.stat().st_size) for name in schema.tables.tables}
+        problems += differences(connection, there)
+        rows = {name: rows_of(connection, name, path.stat().st_size) for name in schema.tables.tables}
+    if schema.meta.name in there:
+        problems += other_format(rows[schema.meta.name])
     manifest, secret = _meta(rows["meta"])
-    ids = {row.number: str(row.id) for row in rows["samples"]}
+    ids = {row.number: str(row.id) for row in rows["samples"] if _filled(schema.samples, row)}
     closed, lost = _whole(rows, len(ids) if manifest is None else manifest["size"])
     ordered = [ids[number] for number in sorted(ids) if isinstance(number, int)]
     return _Salvage(problems, manifest, secret, ordered, closed, lost)
 
 
-def _problems(connection: sqlite3.Connection) -> tuple[str, ...]:
-    """Return what SQLite finds wrong with its file, in its own words."""
-    try:
-        found = [str(line) for (line,) in connection.execute(f"PRAGMA integrity_check({_SHOWN})")]
-    except sqlite3.DatabaseError as error:
-        return (str(error),)
-    return () if found == ["ok"] else tuple(" ".join(line.split()) for line in found)
-
-
-@contextlib.contextmanager
-def _copy(path: Path) -> Iterator[sqlite3.Connection]:
-    """Yield a connection to a copy: even reading brings a write-ahead log into the file."""
-    with tempfile.TemporaryDirectory() as folder:
-        for end in ("", "-wal"):
-            if Path(f"{path}{end}").exists():
-                shutil.copyfile(f"{path}{end}", Path(folder) / f"store{end}")
-        _cut_to_pages(Path(folder) / "store")
-        with contextlib.closing(sqlite3.connect(Path(folder) / "store")) as connection:
-            connection.text_factory = lambda content: content.decode("utf-8", "replace")
-            with contextlib.suppress(sqlite3.DatabaseError):
-                connection.execute("PRAGMA writable_schema=ON")  # or SQLite reads nothing of a file that is cut short
-            yield connection
-
-
-def _cut_to_pages(path: Path) -> None:
-    """Drop a part of a page at a file's end: SQLite would read zeros for the rest of it, and take them for answers."""
-    with path.open("r+b") as file:
-        page = int.from_bytes(file.read(18)[16:], "big")
-        if page in _PAGE_SIZES:
-            file.truncate(path.stat().st_size // page * page)
-
-
-def _rows(connection: sqlite3.Connection, table: str, size: int) -> list[Any]:
-    """Return the rows of a table that can be read: from each that cannot on, the next one that can is looked for."""
-    names = [column.name for column in schema.tables.tables[table].columns]
-    statement = f'SELECT rowid, {", ".join(names)} FROM "{table}" NOT INDEXED WHERE rowid >= ? ORDER BY rowid'
-    try:
-        (last,) = connection.execute(f'SELECT max(rowid) FROM "{table}"').fetchone()
-    except sqlite3.DatabaseError:
-        last = min(size, _MOST_ROWS)
-    found: list[Any] = []
-    first: int | None = 0
-    while first is not None and first <= (last or 0):
-        try:
-            for number, *row in connection.execute(statement, (first,)):
-                if number < first:  # a damaged tree may lead back
-                    raise sqlite3.DatabaseError("The rows are not in order")
-                first = number + 1
-                found.append(SimpleNamespace(**dict(zip(names, row, strict=True))))
-            break
-        except sqlite3.DatabaseError:
-            first = _readable(connection, table, first, last)
-    return found
-
-
-def _readable(connection: sqlite3.Connection, table: str, lost: int, last: int) -> int | None:
-    """Return the first row after a lost one from which a table can be read on; None where there is none.
-
-    Rows are lost by the page. Fewer than a stride of them between two such pages are lost as well.
-    """
-
-    def can_be_read(row: int) -> bool:
-        try:
-            found = connection.execute(f'SELECT rowid FROM "{table}" NOT INDEXED WHERE rowid >= ? LIMIT 1', (row,))
-            number = found.fetchone()
-        except sqlite3.DatabaseError:
-            return False
-        return number is None or number[0] >= row
-
-    for row in range(lost + _STRIDE, last + _STRIDE, _STRIDE):
-        if can_be_read(row):
-            bad, good = row - _STRIDE, row
-            while good - bad > 1:
-                middle = (bad + good) // 2
-                bad, good = (bad, middle) if can_be_read(middle) else (middle, good)
-            return good
-    return None
-
-
 def _meta(rows: list[Any]) -> tuple[dict[str, Any] | None, str | None]:
-    try:
-        manifest = json.loads(rows[0].manifest)
-        str(manifest["digest"]), int(manifest["size"])
-    except (IndexError, ValueError, KeyError, TypeError):
+    manifest = read_reference(rows[0].manifest) if rows else None
+    if manifest is None:
         return None, None
-    return manifest, str(rows[0].secret)
+    return manifest, None if rows[0].secret is None else str(rows[0].secret)
+
+
+def _filled(table: Table, row: Any) -> bool:
+    """Return whether a row has all that no row of the table can do without."""
+    return all(getattr(row, column.name) is not None for column in table.columns if not column.nullable)
 
 
 def _whole(rows: dict[str, list[Any]], num_samples: int) -> tuple[list[Entry], int]:
     """Return the closed questions of which nothing is missing, in their order, and how many are not whole."""
     parts: dict[str, dict[Any, list[Any]]] = {}
-    for name in ("candidates", "answers"):
-        ordered = sorted(rows[name], key=lambda row: (str(row.question), str(row.place).zfill(9)))
+    for table in (schema.candidates, schema.answers):
+        name, filled = table.name, [row for row in rows[table.name] if _filled(table, row)]
+        ordered = sorted(filled, key=lambda row: (str(row.question), str(row.place).zfill(9)))
         parts[name] = {key: list(group) for key, group in itertools.groupby(ordered, key=lambda row: row.question)}
     closed, lost = [], 0
     for row in rows["questions"]:
         if row.state == schema.OPEN:
+            continue
+        if not _filled(schema.questions, row):
+            lost += 1
             continue
         try:
             pairs, given = parts["candidates"].get(row.id, []), parts["answers"].get(row.id, [])

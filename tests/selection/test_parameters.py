@@ -54,7 +54,7 @@ def test_another_type_is_named_before_the_work(selector: Selector, said: str) ->
         CoreSet(batch=np.array([2, 4]), refit=lambda labelled: X),
         CoreSet(batch=(2, np.int64(4))),
     ],
-    ids=str,
+    ids=lambda selector: type(selector).__name__,
 )
 def test_what_counts_as_such_a_type_is_taken(selector: Selector) -> None:
     assert len(selector.select(X, 6)) == 6

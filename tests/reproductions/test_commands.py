@@ -26,9 +26,9 @@ exec 3>&1
 
 
 def committed() -> set[str]:
-    """Return what git tracks of the results, but for the notes of what could not run, which no stage owns."""
+    """Return what git tracks of the results, but for what no stage owns: what could not run, what the whole took."""
     done = subprocess.run(["git", "ls-files", RESULTS], cwd=ROOT, capture_output=True, text=True, check=True)
-    return {name for name in done.stdout.splitlines() if Path(name).name != "not_run.json"}
+    return {name for name in done.stdout.splitlines() if Path(name).name not in ("not_run.json", "whole.json")}
 
 
 def commands(block: str) -> list[list[str]]:

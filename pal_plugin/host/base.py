@@ -152,11 +152,13 @@ class HostBase(SoloBase):  # type: ignore[misc]
         out = self.base_validation_step(X, targets)
         if self.knn_eval:
             self.knn.add_test(out["feats"], targets)
-        self._log_validation("val_", out, len(targets))
+        self._log_validation("val_", out, targets)
 
-    def _log_validation(self, prefix: str, out: Outputs, batch_size: int) -> None:
+    def _log_validation(self, prefix: str, out: Outputs, targets: Tensor) -> None:
         metrics = {f"{prefix}{key}": out[key] for key in ("loss", "acc1", "acc5")}
-        self.log_dict(metrics, on_step=False, on_epoch=True, sync_dist=True, batch_size=batch_size)
+        # The statistics are means over labelled images. A float: Lightning cuts a mean of whole numbers over ranks.
+        count: Any = float((targets >= 0).sum())
+        self.log_dict(metrics, on_step=False, on_epoch=True, sync_dist=True, batch_size=count)
 
     def on_validation_epoch_end(self) -> None:
         """Log the online k-NN's accuracy, where it is switched on."""
@@ -244,7 +246,7 @@ class HostMomentum(SoloMomentum, HostBase):  # type: ignore[misc]
         HostBase.validation_step(self, batch, batch_idx, dataloader_idx)
         if self.momentum_classifier is not None:
             out = self._shared_step_momentum(batch[0], batch[1])
-            self._log_validation("momentum_val_", out, len(batch[1]))
+            self._log_validation("momentum_val_", out, batch[1])
 
     def on_validation_epoch_end(self) -> None:
         """Log the online k-NN's accuracy; the release's hook of this name is passed over."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 import zlib
 from pathlib import Path
 from tokenize import TokenError
@@ -85,9 +86,13 @@ def refuse_altered(folder: Path, record: dict[str, Any], error: type[PalError], 
 
 
 def read_json(path: Path, error: type[PalError], mend: str) -> dict[str, Any]:
-    """Read a JSON object; anything else, and NaN or Infinity in it, raises `error` with the path and `mend`."""
+    """Read a JSON object; anything else raises `error` with the path and `mend`.
+
+    So do NaN and Infinity in it, and numbers that are larger than any float: what reads them would stumble there.
+    """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+        text = path.read_text(encoding="utf-8")
+        value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite, parse_int=_whole)
     except (OSError, ValueError, RecursionError) as cause:
         raise error(f"{path} is missing or not JSON: {cause}", mend) from cause
     if not isinstance(value, dict):
@@ -97,6 +102,18 @@ def read_json(path: Path, error: type[PalError], mend: str) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"the number {text[:20]} ({len(text)} characters) is too large")
+    return number
+
+
+def _whole(text: str) -> int:
+    _finite(text)
+    return int(text)
 
 
 def nothing_at(path: Path, what: str, pattern: str, error: type[PalError], mend: str) -> PalError:

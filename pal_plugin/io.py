@@ -18,12 +18,14 @@ from typing import Any
 
 from pal_plugin.errors import CheckpointError
 
-_STALE_S = 24 * 3600  # no folder takes as long to write
+_STALE_S = 24 * 3600  # no write pauses for as long
 
 
 @contextlib.contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary file name beside `path`; rename it to `path` when the block ends well.
+
+    What a writer of the same file that was killed has left beside it goes with the first write a day later.
 
     Args:
         path: the file to (re)place; its folder is created.
@@ -41,6 +43,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         _sync(temporary)
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(target)
+        _sweep(target)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -197,13 +200,15 @@ def cache_folder() -> Path:
 
 
 def _sweep(target: Path) -> None:
-    """Remove the temporary folders of `target` in which nothing has been written for a day: nobody will finish them."""
+    """Remove what was to become `target` and has not been written to for a day: nobody will finish it."""
     for litter in target.parent.glob(f".{glob.escape(target.name)}.????????.*"):
         with contextlib.suppress(OSError):  # somebody else removes it, or owns it
-            if litter.suffix in (".tmp", ".old") and litter.is_dir():
-                newest = max(path.lstat().st_mtime for path in (litter, *litter.rglob("*")))
-                if time.time() - newest > _STALE_S:
-                    shutil.rmtree(litter)
+            folder = litter.is_dir()
+            if litter.is_symlink() or litter.suffix not in ((".tmp", ".old") if folder else (".tmp",)):
+                continue
+            newest = max(path.lstat().st_mtime for path in (litter, *litter.rglob("*")))
+            if time.time() - newest > _STALE_S:
+                shutil.rmtree(litter) if folder else litter.unlink()
 
 
 def _sync(path: Path) -> None:

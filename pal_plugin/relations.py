@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,11 @@ KNOWN_IMAGES = "known_images"  # that are known to be related to another one
 ASKED_IMAGES = "asked_images"  # that an oracle of labels was asked about: some may have no other of their class there
 OF_LABELS = ("oracle", "labels")  # builders whose components are classes, of any size
 OF_FEATURES = ("knn", "radius")  # builders whose edges nobody has vouched for
+# what is read of the parameters of a builder, each a number
+_NUMBERS = {
+    "oracle": ("relations", "noise", "images"),
+    "answers": ("must_link", "cannot_link", "set_aside", "questions"),
+}
 
 
 def check_method(method: Any, cfg: DictConfig) -> None:
@@ -63,12 +69,16 @@ def share_of_batches(relations: Relations, *, alpha: float, share: float, datase
 
 
 def describe(graph: SimilarityGraph, relations: Relations) -> str:
-    """Return in a few words what is known, and from where."""
+    """Return in a few words what is known, and from where.
+
+    Raises:
+        GraphError: the graph names a builder of ours, and lacks what that one says.
+    """
     size, builder, known = graph.num_nodes, graph.builder, int(relations.known.sum())
+    told = _told(builder)  # also where there are no relations: `figures` reads it after the training
     if not relations.num_pairs:
         return f"no known relations among {size} images"
     if builder.get("name") == "oracle":
-        told = builder["parameters"]
         wrong = f", {100 * told['noise']:g} % of whose answers are wrong" if told["noise"] else ""
         asked = f"{told['images']} of {size} images asked about, {known} of them related to another"
         share = f"{100 * told['relations']:g} % of all pairs ({asked})"
@@ -83,17 +93,34 @@ def _source(builder: Mapping[str, Any]) -> str:
     """Return where the relations of a graph come from."""
     if builder.get("name") != "answers":
         return str(builder.get("name", "a graph"))
-    told = builder["parameters"]
+    told = _told(builder)
     relations = told["must_link"] + told["cannot_link"]
-    aside = f", {told['set_aside']} of whose {relations} relations are set aside ({told['policy']})"
+    aside = f", {told['set_aside']} of whose {relations} relations are set aside ({told.get('policy')})"
     return f"answers to {told['questions']} questions{aside if told['set_aside'] else ''}"
 
 
+def _told(builder: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the parameters of a graph's builder: who made it elsewhere may have named it as ours, and said no more."""
+    told: Mapping[str, Any] = builder.get("parameters", {})
+    for name in _NUMBERS.get(builder.get("name", ""), ()):
+        value = told.get(name)
+        if not isinstance(value, Real):
+            raise GraphError(
+                f"The graph's builder is {builder['name']!r}, and its parameter {name} is {value!r}, no number",
+                "Build the graph again (pal graph --help), or give its builder another name",
+            )
+    return told
+
+
 def figures(graph: SimilarityGraph, relations: Relations) -> dict[str, int]:
-    """Return what a run's metrics and loggers have of its graph, by name."""
+    """Return what a run's metrics and loggers have of its graph, by name.
+
+    Raises:
+        GraphError: as `describe`.
+    """
     found = {KNOWN_IMAGES: int(relations.known.sum())}
     if graph.builder.get("name") == "oracle":
-        found[ASKED_IMAGES] = graph.builder["parameters"]["images"]
+        found[ASKED_IMAGES] = _told(graph.builder)["images"]
     return found
 
 

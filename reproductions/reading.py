@@ -31,7 +31,7 @@ def read_result(file: Path, asked: Callable[[Run], object] = dict) -> Run:
     result = read_json(file, ResultError, mend)
     try:
         asked(result)
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise ResultError(f"{file} is no result as this version reads it: {error!r}", mend) from error
     return result
 

@@ -162,6 +162,18 @@ def test_folders_of_killed_writers_go_after_a_day(tmp_path):
     assert names(tmp_path) == [".d.e.abcdefgh.tmp", ".d.newcomer.tmp", ".d.rewritin.tmp", "d"]
 
 
+def test_files_of_killed_writers_go_after_a_day(tmp_path):
+    """One that is written to now, that another target's writer left, or of a name not of ours, is let alone."""
+    for name in (".f.abcdefgh.tmp", ".f.abcd_123.old", ".f.json.abcdefgh.tmp", ".f.abc.tmp", ".f.abcdefgh.txt"):
+        (tmp_path / name).write_text("half")
+        os.utime(tmp_path / name, (time.time() - 90_000,) * 2)
+    (tmp_path / ".f.newcomer.tmp").write_text("half")
+    with atomic_path(tmp_path / "f") as temporary:
+        temporary.write_text("whole")
+    left = [".f.abc.tmp", ".f.abcd_123.old", ".f.abcdefgh.txt", ".f.json.abcdefgh.tmp", ".f.newcomer.tmp", "f"]
+    assert names(tmp_path) == left
+
+
 def test_killed_at_any_moment_the_file_is_whole(tmp_path):
     """A writer that replaces a file in a loop is killed at five odd moments."""
     loop = (

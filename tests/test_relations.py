@@ -20,7 +20,7 @@ from pal_plugin.graph.relations import relations
 from pal_plugin.graphs import make_graph
 from pal_plugin.launch import compose
 from pal_plugin.oracle import oracle_graph
-from pal_plugin.relations import describe, doubts
+from pal_plugin.relations import describe, doubts, figures
 from pal_plugin.train import train
 
 SMALL = [
@@ -223,3 +223,23 @@ def test_descriptions() -> None:
     near = knn_graph(np.array([[0.0], [1.0], [5.0], [6.0]], dtype=np.float32), 1)
     for graph, name in ((near, "knn"), (mutual(near), "mutual")):
         assert describe(graph, relations(graph)) == f"2 pair(s) of neighbours among 4 of 4 images, from {name}"
+
+
+@pytest.mark.parametrize(
+    ("builder", "said"),
+    [
+        ({"name": "oracle"}, "'oracle', and its parameter relations is None"),
+        ({"name": "oracle", "parameters": {"relations": 1, "noise": "x"}}, "noise is 'x'"),
+        ({"name": "oracle", "parameters": {"relations": 1, "noise": np.float32(0)}}, "images is None"),
+        ({"name": "answers", "parameters": {}}, "'answers', and its parameter must_link is None"),
+    ],
+)
+@pytest.mark.parametrize("edges", [[], [0, 1]])
+def test_another_maker_that_calls_itself_as_ours(builder: dict[str, Any], said: str, edges: list[int]) -> None:
+    """Also where nothing is related: what a run has of its graph is read after the training."""
+    graph = SimilarityGraph.from_edges(4, edges, edges[::-1], builder=builder)
+    with pytest.raises(GraphError, match=said):
+        describe(graph, relations(graph))
+    if builder["name"] == "oracle":
+        with pytest.raises(GraphError, match=said):
+            figures(graph, relations(graph))

@@ -115,6 +115,17 @@ def test_picks_of_another_data_set_name_no_samples(option, features, tmp_path, c
     assert "digits/train with 300 samples" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("option", ["--labelled", "--candidates", "--after"])
+@pytest.mark.parametrize(("index", "said"), [(-1, "it names sample -1"), (200, "names sample 200, but there are 200")])
+def test_a_file_of_samples_that_are_not_there_is_named(option, index, said, features, tmp_path, capsys) -> None:
+    Selection(np.array([3, index])).save(tmp_path / "other.csv")
+    arguments = ["--features", features, option, str(tmp_path / "other.csv"), "--budget", "5"]
+    assert main(["select", *arguments, "--out", str(tmp_path / "out.csv")]) == 2
+    told = capsys.readouterr().err
+    assert said in told
+    assert "other.csv" in told
+
+
 def test_classes_in_turn(dataset, features, tmp_path, capsys) -> None:
     out = tmp_path / "picks.csv"
     figures = select(

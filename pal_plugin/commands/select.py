@@ -141,9 +141,9 @@ def _select(args: argparse.Namespace) -> int:
     selector = _selector(args)
     dataset, features, reference = _pool(args)
     chosen: dict[str, Any] = {
-        "labelled": _named(args.labelled, dataset, reference, "--labelled"),
-        "candidates": _named(args.candidates, dataset, reference, "--candidates"),
-        "after": _earlier(args.after, dataset),
+        "labelled": _named(args.labelled, dataset, reference, "--labelled", len(features)),
+        "candidates": _named(args.candidates, dataset, reference, "--candidates", len(features)),
+        "after": _earlier(args.after, len(features)),
         "labels": None if dataset is None else dataset.labels,
     }
     began = time.perf_counter()
@@ -195,32 +195,36 @@ def _selector(args: argparse.Namespace) -> Selector:
 
 
 def _named(
-    path: Path | None, dataset: ImageDataset | None, reference: dict[str, Any] | None, option: str
+    path: Path | None, dataset: ImageDataset | None, reference: dict[str, Any] | None, option: str, samples: int
 ) -> Longs | None:
     """Return the samples that a file names, or None where there is no file."""
     from pal_plugin.selection import Selection, read_samples
     from pal_plugin.selection.base import check_picks as check_reference
+    from pal_plugin.selection.base import checked_indices
 
     if path is None:
         return None
     if dataset is not None:
-        return read_samples(path, dataset.manifest)
+        return checked_indices(f"{option} {path}", read_samples(path, dataset.manifest), samples)
     if path.suffix != ".csv":
         raise ConfigError(f"{option} {path} names ids, and no data set has them", "Add --data NAME, or pass picks.csv")
     picks = Selection.load(path)
     check_reference(f"{option} {path}", picks, reference)
-    return picks.indices
+    return checked_indices(f"{option} {path}", picks, samples)
 
 
-def _earlier(path: Path | None, dataset: ImageDataset | None) -> Selection | None:
+def _earlier(path: Path | None, samples: int) -> Selection | None:
     """Return the selection to go on from; rows may have been appended since, so its data set need not be this one."""
     from pal_plugin.selection import Selection
+    from pal_plugin.selection.base import checked_indices
 
     if path is None:
         return None
     if path.suffix != ".csv":
         raise SelectionError(f"--after {path} is no selection", "Pass picks.csv as `pal select` wrote it")
-    return Selection.load(path)
+    picks = Selection.load(path)
+    checked_indices(f"--after {path}", picks, samples)  # which names the file; `select` knows of none
+    return picks
 
 
 def _figures(

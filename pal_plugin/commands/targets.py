@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pal_plugin.errors import ConfigError, PalError, SelectionError
@@ -29,10 +29,7 @@ def check_picks(path: Path, pictures: Sequence[Path]) -> None:
         ConfigError: it does not end in .csv, or another's file would be replaced.
         OSError: no file can be put there.
     """
-    _check_suffix(path, ".csv", "picks.csv")
-    check_writable(path)
-    if path.exists() and not _begins(path, _PICKS):
-        raise _foreign(path, "picks of `pal select`")
+    _check_file(path, "picks.csv", "picks of `pal select`", lambda there: _begins(there, _PICKS))
     about = path.with_suffix(".json")
     if about.exists() and not _has(about, _DESCRIPTION):
         raise _foreign(about, "what `pal select` says of its picks")
@@ -48,10 +45,7 @@ def check_figures(path: Path) -> None:
         ConfigError: it does not end in .json, or another's file would be replaced.
         OSError: no file can be put there.
     """
-    _check_suffix(path, ".json", "eval.json")
-    check_writable(path)
-    if path.exists() and not _has(path, _FIGURES):
-        raise _foreign(path, "figures of `pal eval`")
+    _check_file(path, "eval.json", "figures of `pal eval`", lambda there: _has(there, _FIGURES))
 
 
 def check_picture(path: Path) -> None:
@@ -61,10 +55,7 @@ def check_picture(path: Path) -> None:
         ConfigError: it does not end in .png, or what is there is no PNG file.
         OSError: no file can be put there.
     """
-    _check_suffix(path, ".png", "walk.png")
-    check_writable(path)
-    if path.exists() and not _begins(path, _PNG):
-        raise _foreign(path, "a PNG file")
+    _check_file(path, "walk.png", "a PNG file", lambda there: _begins(there, _PNG))
 
 
 def check_answers(path: Path) -> None:
@@ -120,9 +111,14 @@ def check_writable(path: Path, *, folder: bool = False) -> None:
     Path(probe).unlink()
 
 
-def _check_suffix(path: Path, suffix: str, example: str) -> None:
+def _check_file(path: Path, example: str, what: str, ours: Callable[[Path], bool]) -> None:
+    """Refuse a path that does not end as `example` does, where no file can be put, or whose file is not ours."""
+    suffix = Path(example).suffix
     if path.suffix != suffix:
         raise ConfigError(f"--out {path} does not end in {suffix}", f"Name the file as in --out {example}")
+    check_writable(path)
+    if path.exists() and not ours(path):
+        raise _foreign(path, what)
 
 
 def _begins(path: Path, content: bytes) -> bool:

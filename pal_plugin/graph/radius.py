@@ -94,7 +94,12 @@ def _check_tau(tau: float | str) -> None:
     if isinstance(tau, str):
         if tau != "adaptive":
             raise ConfigError(f"There is no τ called {tau!r}", "Give a number, or adaptive")
-    elif not 0 <= tau < np.inf:
+        return
+    try:
+        fits = 0 <= float(tau) < np.inf
+    except (TypeError, ValueError, OverflowError):  # a whole number may be larger than any float
+        fits = False
+    if not fits:
         raise GraphError(f"τ={tau} is no distance", "Give a number from 0 on, or adaptive")
 
 

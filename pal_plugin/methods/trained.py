@@ -8,10 +8,12 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from pal_plugin.errors import CheckpointError
+from pal_plugin.errors import CheckpointError, PalError
 from pal_plugin.host import load_checkpoint, parse_cfg
 from pal_plugin.host.adapt import without_late_state
 from pal_plugin.methods.lookup import find_method
+
+_MEND = "Read it with the pal-plugin and the solo-learn that wrote it (`pal doctor` says which these are)"
 
 
 def load_method(path: str | PathLike[str]) -> tuple[Any, DictConfig]:
@@ -23,18 +25,24 @@ def load_method(path: str | PathLike[str]) -> tuple[Any, DictConfig]:
         path: a `model.ckpt` or `last.ckpt` that `pal train` wrote; its backbone alone is `load_backbone`'s.
 
     Raises:
-        CheckpointError: see `load_checkpoint`; or it is not of `pal train`, or its networks are other ones.
+        CheckpointError: see `load_checkpoint`; or it is not of `pal train`, its config describes no such method, or its
+            networks are other ones.
         ConfigError: there is no such method here.
     """
     checkpoint = load_checkpoint(path)
-    if "config" not in checkpoint:
+    config: Any = checkpoint.get("config", {})
+    if "method" not in config:
         raise CheckpointError(
             f"The checkpoint {path} does not say what it was trained with",
             "Name a model.ckpt or last.ckpt that pal train wrote",
         )
-    cfg = OmegaConf.create(checkpoint["config"])
-    with torch.random.fork_rng(devices=[]):
-        method: Any = find_method(cfg.method)(parse_cfg(cfg))
+    kind: Any = find_method(config["method"])
+    try:
+        cfg = OmegaConf.create(config)
+        with torch.random.fork_rng(devices=[]):
+            method: Any = kind(parse_cfg(cfg))
+    except Exception as error:  # a file may hold anything: whatever its making stumbles over is the file's fault
+        raise _no_method(path, config["method"], error) from error
     state = without_late_state(method.host_name, checkpoint["state_dict"])  # model.ckpt of older runs holds it
     try:
         missing, unexpected = method.load_state_dict(state, strict=False)
@@ -46,8 +54,14 @@ def load_method(path: str | PathLike[str]) -> tuple[Any, DictConfig]:
     return method.eval(), cfg
 
 
+def _no_method(path: str | PathLike[str], method: str, error: Exception) -> CheckpointError:
+    why = error.what if isinstance(error, PalError) else repr(error)  # how to mend it is said of a config of one's own
+    return CheckpointError(
+        f"The config in the checkpoint {path} describes no {method} of here: {' '.join(why.split())[:300]}", _MEND
+    )
+
+
 def _other_networks(path: str | PathLike[str], method: str, why: str) -> CheckpointError:
     return CheckpointError(
-        f"The checkpoint {path} holds other networks than {method} has here: {' '.join(why.split())[:300]}",
-        "Read it with the pal-plugin and the solo-learn that wrote it (`pal doctor` says which these are)",
+        f"The checkpoint {path} holds other networks than {method} has here: {' '.join(why.split())[:300]}", _MEND
     )

@@ -123,11 +123,15 @@ def pick_device(name: str) -> torch.device:
         ConfigError: unknown device.
         DeviceError: a GPU was asked for and there is none.
     """
-    if name != "auto" and name.partition(":")[0] not in ("cpu", "cuda"):
+    kind = str(name).partition(":")[0]
+    if kind not in ("auto", "cpu", "cuda"):
         raise ConfigError(f"Selectors do not run on the device {name!r}", "Choose auto, cpu or cuda")
-    if name.startswith("cuda") and not torch.cuda.is_available():
+    if kind == "cuda" and not torch.cuda.is_available():
         raise DeviceError("A GPU was asked for and torch sees none", "Use device=cpu or auto, or see: pal doctor")
-    return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+    try:
+        return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+    except RuntimeError as error:
+        raise ConfigError(f"There is no device {name!r}", "Choose auto, cpu, cuda or cuda:1") from error
 
 
 def about(selector: Selector, labelled: Longs, allowed: npt.NDArray[np.bool_]) -> dict[str, Any]:

@@ -7,10 +7,10 @@ from abc import abstractmethod
 import numpy as np
 from sklearn.cluster import KMeans, MiniBatchKMeans
 
-from pal_plugin.errors import ConfigError
 from pal_plugin.graph.space import Doubles, Longs, Space, check_metric, checked_features
 from pal_plugin.selection.base import Selector, Task
 from pal_plugin.selection.density import mean_distances
+from pal_plugin.selection.parameters import check_least
 
 _MINI_BATCH_FROM = 50  # clusters: TypiClust's code changes over to mini-batches of 5000 above
 _MINI_BATCH = 5000
@@ -38,8 +38,7 @@ class ClusterSelector(Selector):
 
     def _order(self, task: Task) -> tuple[Longs, None]:
         check_metric(self.metric)
-        if self.first < 1 or (self.most_clusters is not None and self.most_clusters < 1):
-            raise ConfigError(f"{self.first} picks or {self.most_clusters} clusters are too few", "Choose 1 or more")
+        check_least(self, first=1, most_clusters=1, least=0)
         X = _points(task, self.metric)
         pool = np.union1d(task.candidates, task.labelled)
         picks: list[int] = []

@@ -46,6 +46,18 @@ def check_parameters(selector: BaseEstimator) -> None:
             raise ConfigError(f"The seed is {value}", f"Choose a whole number from 0 to {LARGEST_SEED}")
 
 
+def check_least(selector: BaseEstimator, **least: int) -> None:
+    """Refuse whole numbers below the least that each may be; null is none of them.
+
+    Raises:
+        ConfigError: which parameter, what it is, and what it may be.
+    """
+    for name, low in least.items():
+        value = getattr(selector, name)
+        if value is not None and value < low:
+            raise ConfigError(f"The parameter {name} is {value}", f"Set it to {low} or more")
+
+
 def _members(hint: Any) -> tuple[Any, ...]:
     return get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
 

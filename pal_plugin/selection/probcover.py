@@ -12,6 +12,7 @@ from pal_plugin.graph.rows import spread
 from pal_plugin.graph.similarity import SimilarityGraph
 from pal_plugin.graph.space import Longs, Space, check_metric, checked_features
 from pal_plugin.selection.base import Selector, Task
+from pal_plugin.selection.parameters import check_least
 
 
 class ProbCover(Selector):
@@ -47,6 +48,9 @@ class ProbCover(Selector):
 
     def _order(self, task: Task) -> tuple[Longs, None]:
         check_metric(self.metric)
+        check_least(self, clusters=1)
+        if not 0 <= self.purity <= 1:
+            raise ConfigError(f"purity={self.purity} is no share of the balls", "Choose one in [0, 1]")
         if task.budget == 0 or len(task.features) == 1:
             return task.candidates[: task.budget], None
         graph = self._graph(task)
@@ -62,7 +66,7 @@ class ProbCover(Selector):
     def _graph(self, task: Task) -> SimilarityGraph:
         if self.delta != "auto":
             if isinstance(self.delta, str):
-                raise ConfigError(f"There is no δ called {self.delta!r}", "Give a number, or auto")
+                raise ConfigError(f"There is no delta called {self.delta!r}", "Give a number, or auto")
             return _balls(task, self.delta, self.metric)
         sample = np.sort(np.random.default_rng(self.seed).permutation(len(task.features))[:1000])
         features = np.asarray(Space.of(checked_features(task.features), self.metric).take(slice(None)))
@@ -84,7 +88,7 @@ def _balls(task: Task, delta: float, metric: str) -> SimilarityGraph:
     except NoEdgesError:  # a ball still covers its own centre
         return SimilarityGraph.from_edges(len(task.features), [], [])
     except GraphError as error:
-        raise ConfigError(f"δ={delta:g}: {error.what}", "Choose a larger delta, or auto") from error
+        raise ConfigError(f"delta={delta}: {error.what}", "Choose a larger delta, or auto") from error
 
 
 def _cover(graph: SimilarityGraph, allowed: npt.NDArray[np.bool_], seen: list[int], most: int) -> list[int]:

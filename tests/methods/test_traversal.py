@@ -137,14 +137,20 @@ def test_a_whole_method_is_read_back(checkpoint: Callable[..., Path], tmp_path: 
     state = method.state_dict()
     assert all(torch.equal(value, state[key]) for key, value in saved["state_dict"].items())
     wider = saved["config"]["method_kwargs"] | {"latent_dim": 5}
+    fewer = {key: value for key, value in saved["config"].items() if key != "optimizer"}
     for change, said in (
         ({"config": None}, "does not say what it was trained with"),
+        ({"config": {}}, "does not say what it was trained with"),
+        ({"config": saved["config"] | {"method": "nothing"}}, "no method called 'nothing'"),
+        ({"config": fewer}, "other.ckpt describes no adassl_byol of here: The config lacks optimizer.name"),
+        ({"config": saved["config"] | {"num_nodes": "x"}}, "other.ckpt describes no adassl_byol of here: TypeError"),
+        ({"config": saved["config"] | {"momentum": 3}}, "other.ckpt describes no adassl_byol of here: Attribute"),
         ({"config": saved["config"] | {"method_kwargs": wider}}, "holds other networks than adassl_byol"),
         ({"state_dict": {"backbone.fc": torch.zeros(1)}}, "backbone.fc does not fit"),
     ):
         spoilt = {key: value for key, value in (saved | change).items() if value is not None}
         torch.save(spoilt, tmp_path / "other.ckpt")
-        with pytest.raises(CheckpointError, match=said):
+        with pytest.raises((CheckpointError, ConfigError), match=said):
             load_method(tmp_path / "other.ckpt")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -40,6 +41,7 @@ READS: dict[str, Callable[[str], None]] = {
     "smoke/zero_shot_al/runs/none.random-0.json": zero_shot_table,
     "smoke/zero_shot_al/features/simclr-flip_only-baseline-0.json": zero_shot_table,
 }
+NUMBER = r"(?<=: )-?\d+(\.\d+)?(e-?\d+)?(?=[,\s])"
 
 
 def truncated(file: Path) -> None:
@@ -79,7 +81,18 @@ def other_types(file: Path) -> None:
     file.write_text(json.dumps({key: [None] for key in json.loads(file.read_text())}))
 
 
+def too_large(file: Path) -> None:
+    """Whole numbers that no float can hold."""
+    file.write_text(re.sub(NUMBER, "9" * 400, file.read_text()))
+
+
+def infinite(file: Path) -> None:
+    """Numbers that JSON may have, and that Python reads as infinity."""
+    file.write_text(re.sub(NUMBER, "1e400", file.read_text()))
+
+
 DAMAGES = [truncated, empty, noise, a_folder, a_list, nested, no_number, an_older_schema, other_types]
+DAMAGES += [too_large, infinite]
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,16 @@ import pytest
 
 from pal_plugin.cli import main
 from pal_plugin.errors import ConfigError
-from pal_plugin.selection import CoreSet, KCenterGreedy, KMedoids, ProbCover, RandomSelection, Selector, TypiClust
+from pal_plugin.selection import (
+    CoreSet,
+    FacilityLocation,
+    KCenterGreedy,
+    KMedoids,
+    ProbCover,
+    RandomSelection,
+    Selector,
+    TypiClust,
+)
 from pal_plugin.selection.base import Task
 from pal_plugin.selection.parameters import check_parameters
 
@@ -36,8 +45,23 @@ X = np.random.default_rng(0).normal(size=(40, 3))
         (CoreSet(refit=3), "refit is 3. Set it to a function or null"),
         (RandomSelection(seed=-1), "The seed is -1. Choose a whole number from 0 to 4294967295"),
         (KMedoids(seed=10**22), "The seed is 10000000000000000000000"),
+        (KMedoids(first=0), "first is 0. Set it to 1 or more"),
+        (KMedoids(most_clusters=-3), "most_clusters is -3. Set it to 1 or more"),
+        (TypiClust(least=-1), "least is -1. Set it to 0 or more"),
+        (ProbCover(clusters=0), "clusters is 0. Set it to 1 or more"),
+        (ProbCover(clusters=-1, delta=0.5), "clusters is -1. Set it to 1 or more"),
+        (ProbCover(purity=-0.5), "purity=-0.5 is no share of the balls"),
+        (ProbCover(purity=float("nan")), "purity=nan is no share"),
+        (ProbCover(purity=10**400), "purity=10{400} is no share"),
+        (ProbCover(delta="x"), "no delta called 'x'"),
+        (ProbCover(delta=float("nan")), "delta=nan: .* is no distance"),
+        (ProbCover(delta=-1), "delta=-1: .* is no distance"),
+        (ProbCover(delta=10**400), "delta=10{400}: .* is no distance"),
+        (KCenterGreedy(trim=float("nan")), "trim=nan is no share"),
+        (KCenterGreedy(device="cpu:x"), "There is no device 'cpu:x'"),
+        (FacilityLocation(device="cpu:-1"), "There is no device 'cpu:-1'"),
     ],
-    ids=str,
+    ids=lambda case: str(case)[:60],
 )
 def test_another_type_is_named_before_the_work(selector: Selector, said: str) -> None:
     with pytest.raises(ConfigError, match=said):

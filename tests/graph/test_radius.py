@@ -10,6 +10,7 @@ from hypothesis.extra import numpy as hnp
 
 from pal_plugin.errors import ConfigError, FeatureError, GraphError
 from pal_plugin.graph import knn_graph, radius, radius_graph, space
+from pal_plugin.selection import coverage
 
 POINTS = hnp.arrays(
     np.float32,
@@ -179,3 +180,17 @@ def test_other_input_is_refused(monkeypatch):
     monkeypatch.setattr(radius, "MOST_EDGES", 10)
     with pytest.raises(GraphError, match="smaller tau"):
         radius_graph(np.eye(5), 2.0)
+
+
+@pytest.mark.parametrize("tau", [None, [], [1.0, 2.0], 1 + 2j, 10**400, float("nan")], ids=lambda tau: repr(tau)[:20])
+def test_what_is_no_distance(tau):
+    with pytest.raises(GraphError, match="is no distance"):
+        radius_graph([[0.0], [1.0]], tau)
+
+
+@pytest.mark.parametrize("name", [None, 3, ["cosine"]], ids=repr)
+def test_names_of_another_type(name):
+    with pytest.raises(ConfigError, match="There is no metric called"):
+        radius_graph([[0.0], [1.0]], 1.0, metric=name)
+    with pytest.raises(ConfigError, match="Selectors do not run on the device"):
+        coverage([[0.0], [1.0]], [0], device=name)

@@ -276,6 +276,16 @@ def test_whatever_opening_sends_to_check_for_check_finds_and_recovers_what_there
     assert len(by_uuid(tmp_path / "new.db")) == whole
 
 
+def test_a_schema_that_is_no_text(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = path.read_bytes()
+    assert content.count(b"format INTEGER NOT NULL") == 1
+    path.write_bytes(content.replace(b"format INTEGER NOT NULL", b"format INTEGER NOT \x80ULL"))
+    refused(path, "is damaged")
+    assert main(["oracle", "check", "--store", str(path)]) != 0
+    assert main(["oracle", "check", "--store", str(path), "--recover", str(tmp_path / "new.db")]) != 0
+    assert "Traceback" not in capsys.readouterr().err
+
+
 def test_what_is_recovered_goes_to_a_new_place_and_to_its_own_data_set(
     path: Path, tmp_path: Path, manifest: Manifest
 ) -> None:

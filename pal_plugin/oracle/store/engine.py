@@ -87,6 +87,8 @@ def translated(place: str) -> Iterator[None]:
     """
     try:
         yield
+    except UnicodeDecodeError as error:  # Python's sqlite3 fails to read SQLite's own message, which quotes the schema
+        raise StoreError(f"The store {place} is damaged (in its schema is what is no text)", repair(place)) from error
     except DBAPIError as error:
         said = str(error.orig).strip()
         first = said.splitlines()[0] if said else type(error.orig).__name__

@@ -64,8 +64,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions through to us
     before, sys.argv = sys.argv, [sys.argv[0], *given]
+
+    @hydra.main(version_base="1.3", config_path=None)
+    def run(cfg: DictConfig) -> float | None:
+        from pal_plugin.train import train  # after Hydra has answered --help and --cfg
+
+        sys.argv = before  # Hydra has read its own; by these Lightning starts a process for each further device
+        return objective(cfg, train(cfg))
+
     try:
-        _run()
+        run()
     except (HydraException, OmegaConfBaseException) as error:
         raise explained(error, name) from error
     except (YAMLError, ValueError, OSError, RecursionError) as error:  # all of what is in a file, UTF-8 included
@@ -114,13 +122,6 @@ def _optimises() -> bool:
         and hydra_cfg.mode == RunMode.MULTIRUN
         and hydra_cfg.sweeper._target_ != "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
     )
-
-
-@hydra.main(version_base="1.3", config_path=None)
-def _run(cfg: DictConfig) -> float | None:
-    from pal_plugin.train import train  # after Hydra has answered --help and --cfg
-
-    return objective(cfg, train(cfg))
 
 
 def _while_composing(error: Exception) -> bool:

@@ -25,10 +25,10 @@ DISTRIBUTION = "pal-plugin"
 STRICT_ENV = "PAL_STRICT_PLUGINS"
 
 
-def near_matches(name: str, known: Iterable[str]) -> str:
+def near_matches(name: object, known: Iterable[str]) -> str:
     """Return a clause that names the closest of `known` to `name`, or all of them where none is close."""
     options = sorted(known)
-    close = difflib.get_close_matches(name, options, n=3, cutoff=0.5)
+    close = difflib.get_close_matches(str(name), options, n=3, cutoff=0.5)
     return f"did you mean {' or '.join(close)}?" if close else f"there are: {', '.join(options)}"
 
 

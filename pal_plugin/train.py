@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import math
 import sys
 import time
@@ -18,6 +19,7 @@ from pal_plugin.callbacks import LAST, WITHOUT_EDGES, quieten
 from pal_plugin.compiling import compile_backbones
 from pal_plugin.data import ImageDataset, PairComposition, dataset_from_config
 from pal_plugin.datamodule import PairData, labelled, validation_images
+from pal_plugin.devices import device_count
 from pal_plugin.errors import ConfigError, DeviceError, GraphError, LossError
 from pal_plugin.graph import SimilarityGraph
 from pal_plugin.graph.relations import relations
@@ -68,13 +70,17 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     folder = run_folder(cfg)
     data = _data(cfg, dataset, module, known)
     identity: dict[str, Any] = {
-        "config": plain(cfg),
+        "config": {**plain(cfg), "devices": device_count(cfg)},  # auto may be another number when it is resumed
         "dataset": dataset.manifest.digest,
         "graph": None if data.graph is None else data.graph.digest,
     }
     resume = checkpoint_to_resume(cfg, identity, folder, (METRICS, MODEL, *LOGS))
     begun_run = {} if resume is None else load_checkpoint(resume)
     data.cursor = tuple(begun_run.get("cursor", data.cursor))
+    in_place = resume is not None and resume.resolve() == (folder / LAST).resolve()
+    if in_place and (ended := _ended(cfg, begun_run, folder)):
+        _say(f"the run in {folder} has ended: nothing is left to do")
+        return {**ended, "run_dir": str(folder)}
     # as it began, also on a machine where `auto` means another
     precision = begun_run.get("precision", training_precision(cfg))
     seed_everything(cfg.seed, verbose=False)  # what embedding drew, and whether it was in the cache, must not matter
@@ -134,6 +140,18 @@ def _check(cfg: DictConfig) -> None:
     check_method(method, cfg)
     check_limits(method, cfg)
     refresh_interval(cfg.graph)
+
+
+def _ended(cfg: DictConfig, checkpoint: dict[str, Any], folder: Path) -> dict[str, Any] | None:
+    """Return the metrics of a run that has ended in `folder`, or None: what was logged is not logged a second time."""
+    by_steps = cfg.max_steps is not None and checkpoint.get("global_step", 0) >= cfg.max_steps
+    if not (by_steps or checkpoint["cursor"][0] >= cfg.max_epochs) or not (folder / MODEL).exists():
+        return None
+    try:
+        metrics = json.loads((folder / METRICS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return metrics if isinstance(metrics, dict) else None
 
 
 def _fit(trainer: Trainer, module: Any, data: PairData, folder: Path, resume: Path | None) -> None:

@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import LearningRateMonitor, TQDMProgressBar
@@ -52,7 +54,8 @@ def make_trainer(
         profiler: what its parts are timed by.
 
     Raises:
-        ConfigError: Lightning has no such accelerator, devices or strategy, or a logger's package is not installed.
+        ConfigError: Lightning has no such accelerator, devices or strategy, a logger's package is not installed, or
+            SLURM started more or fewer tasks than there are devices.
     """
     bar = sys.stderr.isatty()
     callbacks: list[Any] = [
@@ -83,12 +86,38 @@ def make_trainer(
         "enable_progress_bar": bar,
     }
     try:
-        return Trainer(**options)
-    except (MisconfigurationException, TypeError, ValueError) as error:
+        slurm = _slurm()
+        options["plugins"] += slurm
+        trainer = Trainer(**options)
+    except (MisconfigurationException, RuntimeError, TypeError, ValueError) as error:
         raise ConfigError(
             f"Lightning makes no trainer of this config: {' '.join(str(error).split())}",
             "Correct accelerator, devices, strategy or what else it names",
         ) from error
+    for environment in slurm:
+        _check_tasks(trainer, environment.world_size())
+    return trainer
+
+
+def _slurm() -> list[SLURMEnvironment]:
+    """Return Lightning's view of SLURM without its requeueing, where tasks are SLURM's and not torchrun's.
+
+    Its requeueing answers SIGUSR1 with a checkpoint of its own, taken in the middle of a step, and goes on from that
+    wherever there is none of ours yet: with the first batch of an epoch on weights that have seen it.
+    """
+    if TorchElasticEnvironment.detect() or not SLURMEnvironment.detect():
+        return []
+    return [SLURMEnvironment(auto_requeue=False)]
+
+
+def _check_tasks(trainer: Trainer, tasks: int) -> None:
+    """Refuse tasks that would each train the whole run into one folder, or wait for others that never come."""
+    nodes, devices = trainer.num_nodes, trainer.num_devices
+    if tasks != nodes * devices:
+        raise ConfigError(
+            f"SLURM counts {tasks} tasks, where num_nodes={nodes} with devices={devices} need {nodes * devices}",
+            "Give sbatch --nodes and --ntasks-per-node as num_nodes and devices, and start the command by srun",
+        )
 
 
 def _of_config(cfg: DictConfig) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What docs/ says can be run is run."""
+"""What docs/ says can be run is run; the scripts for SLURM, which begin with ```sh, by `test_slurm.py`."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ OTHERS = {
     "uv run dvc ": "tests/reproductions runs the pipeline on less",
     "uv run python photos.py": "test_the_tutorial runs it",
     "torchrun --nproc-per-node 2 shards.py": "test_selection_on_several_processes runs it",
+    "ssh -N -L 8080:127.0.0.1:8080 ": "another machine",
     "torchrun --nnodes 4 --nproc-per-node 2 --rdzv-backend c10d --rdzv-endpoint HOST:29500 shards.py": "four machines",
     "python main_pretrain.py … ": "solo-learn's own script, with the reader's overrides",
     "python -m benchmarks": "takes minutes on a machine that does nothing else",
@@ -151,7 +152,7 @@ def test_nothing_is_left_out_without_a_reason() -> None:
     assert python("quickstart.md")[0] in (DOCS.parent / "README.md").read_text(encoding="utf-8")
     said = [line for page in PAGES for line in lines(page)]
     assert [other for other in OTHERS if not any(line.startswith(other) for line in said)] == []
-    forms = ("torchrun ", "srun ", "python main_pretrain.py ", "python -m benchmarks ")
+    forms = ("torchrun ", "python main_pretrain.py ", "python -m benchmarks ")
     assert [form for form in forms if not any(line.startswith(form) for line in said)] == []  # indented, all of them
 
 

@@ -91,6 +91,9 @@ def _add_server(serve: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="another name by which browsers call this server: of a proxy, or an alias; can be repeated",
     )
+    server.add_argument(
+        "--token", action="store_true", help="ask for a token on this machine too: where other people work on it"
+    )
 
 
 def _serve(args: argparse.Namespace) -> int:
@@ -100,7 +103,7 @@ def _serve(args: argparse.Namespace) -> int:
 
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(contextlib.closing(listen(args.host, args.port)))
-        access = make_access(listener, args.host, args.allow_host)
+        access = make_access(listener, args.host, args.allow_host, always_token=args.token)
         url = address(access, listener)
         dataset = load_part(args)
         if "://" not in args.store:

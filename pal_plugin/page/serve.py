@@ -52,13 +52,16 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def make_access(listener: socket.socket, host: str, more_hosts: Sequence[str] = ()) -> Access:
+def make_access(
+    listener: socket.socket, host: str, more_hosts: Sequence[str] = (), *, always_token: bool = False
+) -> Access:
     """Return who may use a server: whoever is on this machine, or whoever has the token that is drawn here.
 
     Args:
         listener: from `listen`.
         host: as it was given.
         more_hosts: other names by which the server is called: behind a proxy, or of an alias.
+        always_token: also where only this machine reaches the socket; others may work on it.
 
     Returns:
         Access with a token where the socket can be reached from elsewhere, directly or under one of those names.
@@ -66,7 +69,7 @@ def make_access(listener: socket.socket, host: str, more_hosts: Sequence[str] = 
     address, port = listener.getsockname()[:2]
     names = frozenset(name.lower() for name in (host, *more_hosts))
     if ipaddress.ip_address(address.partition("%")[0]).is_loopback and not more_hosts:
-        return Access(port, names)
+        return Access(port, names, secrets.token_urlsafe(32) if always_token else None)
     return Access(port, names | {socket.gethostname().lower()}, secrets.token_urlsafe(32))
 
 

@@ -180,6 +180,18 @@ def test_beyond_this_machine_a_token_is_asked_for(start):
 
 
 @pytest.mark.slow
+def test_on_a_shared_machine_a_token_is_asked_for(start):
+    server = start("--token")
+    token = re.search(r"^http://127\.0\.0\.1:\d+/\?token=([\w-]{43})$", server.url)[1]
+    for path in ("/", "/app.js", "/api/state?annotator=ann", "/api/images/" + "0" * 32):
+        assert server.client.get(path).status_code == 401
+    tunnel = {"host": "localhost:9999"}  # `ssh -L 9999:localhost:…`
+    assert server.client.get("/", params={"token": token}, headers=tunnel).status_code == 200
+    assert server.client.get("/api/state?annotator=ann", headers=tunnel).status_code == 200
+    server.answer(server.state()["questions"][0]).raise_for_status()
+
+
+@pytest.mark.slow
 def test_rubbish_on_the_wire(start):
     """What no client library sends: the server answers or hangs up, and goes on."""
     server = start()

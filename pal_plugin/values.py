@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -35,6 +35,13 @@ WHOLE = {
     "checkpoint.every_n_epochs": 1,
     "checkpoint.every_n_steps": 1,
     "knn_eval.k": 1,
+    "method_kwargs.proj_hidden_dim": 1,
+    "method_kwargs.proj_output_dim": 1,
+    "method_kwargs.pred_hidden_dim": 1,
+    "method_kwargs.queue_size": 0,
+    "method_kwargs.epoch_queue_starts": 0,
+    "method_kwargs.freeze_prototypes_epochs": 0,
+    "method_kwargs.whitening_size": 1,
 }
 REAL = {
     "optimizer.lr": 0.0,
@@ -49,6 +56,10 @@ REAL = {
     "graph.probability": 0.0,
     "momentum.base_tau": 0.0,
     "momentum.final_tau": 0.0,
+    "method_kwargs.scale_loss": 0.0,
+    "method_kwargs.sim_loss_weight": 0.0,
+    "method_kwargs.var_loss_weight": 0.0,
+    "method_kwargs.cov_loss_weight": 0.0,
 }
 # where null says that there is none, or that the data set knows
 MAY_BE_NULL = (
@@ -83,6 +94,7 @@ def check_values(cfg: DictConfig) -> None:
         raise ConfigError(f"seed is {cfg.seed}", f"Set it to {LARGEST_SEED} or less")
     _check_teacher(cfg)
     _check_temperatures(cfg)
+    _check_prototypes(cfg.method_kwargs.get("num_prototypes", 1))
     check_scheduler(cfg.scheduler)
     device_count(cfg)
     _check_precision(cfg.precision)
@@ -123,6 +135,15 @@ def _check_temperatures(cfg: DictConfig) -> None:
         value = cfg.method_kwargs.get(name, 1.0)
         if not _number(value) or value <= 0:
             raise ConfigError(f"method_kwargs.{name} is {value!r}", "Set it to a number above 0")
+
+
+def _check_prototypes(given: Any) -> None:
+    """Refuse numbers of prototypes, one or (DeepCluster v2) one of each clustering, that are none."""
+    counts = given if isinstance(given, Sequence) and not isinstance(given, str) and given else [given]
+    if not all(isinstance(count, int) and not isinstance(count, bool) and count >= 1 for count in counts):
+        raise ConfigError(
+            f"method_kwargs.num_prototypes is {given!r}", "Set it to a whole number of 1 or more, or a list of such"
+        )
 
 
 def _check_precision(precision: Any) -> None:

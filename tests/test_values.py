@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 
 from pal_plugin.cli import main
 from pal_plugin.errors import ConfigError
-from pal_plugin.launch import compose
+from pal_plugin.launch import compose, config_names
 from pal_plugin.values import REAL, WHOLE, check_values
 
 
@@ -69,6 +69,14 @@ def test_refused(override: str, said: str, capsys: pytest.CaptureFixture[str]) -
             for method in ("nnclr", "gps_nnbyol", "nnsiam", "mocov2plus", "adassl_mocov2plus", "ressl")
         ),
         ("nnclr", ["devices=3"], "fills its queue with whole batches of 384 (batch_size × devices × num_nodes)"),
+        ("byol", ["method_kwargs.proj_hidden_dim=0"], "proj_hidden_dim is 0. Set it to a whole number of 1 or more"),
+        ("byol", ["method_kwargs.pred_hidden_dim=64.5"], "pred_hidden_dim is 64.5"),
+        ("gps_vicreg", ["method_kwargs.var_loss_weight=much"], "var_loss_weight is 'much'. Set it to a number of 0 or"),
+        ("barlow_twins", ["method_kwargs.scale_loss=null"], "scale_loss is None"),
+        ("swav", ["method_kwargs.num_prototypes=0"], "num_prototypes is 0. Set it to a whole number of 1 or more, or"),
+        ("deepclusterv2", ["method_kwargs.num_prototypes=[3, 0]"], "num_prototypes is [3, 0]"),
+        ("deepclusterv2", ["method_kwargs.num_prototypes=[]"], "num_prototypes is []"),
+        ("simclr", ["backbone.name=resnet50", "+backbone.kwargs.width_per_group=-1"], "simclr with resnet50 cannot be"),
         ("simclr", ["+gradient_clip_val=null", "+scheduler.interval=step", "precision=64-true"], "precision is"),
     ],
 )
@@ -102,7 +110,7 @@ def test_the_shipped_configs_pass(name: str, profile: str) -> None:
 
 
 def test_every_key_exists() -> None:
-    configs = [compose("gps_simclr"), compose("pal_simclr"), compose("adassl_simclr", ["graph=factors"])]
+    configs = [compose("adassl_simclr", ["graph=factors"]), *map(compose, config_names())]
     for key in [*WHOLE, *REAL]:
         parent, _, last = key.rpartition(".")
         assert any(last in (OmegaConf.select(cfg, parent) if parent else cfg) for cfg in configs), key

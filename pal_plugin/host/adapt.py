@@ -66,7 +66,7 @@ class Adapted(nn.Module):
         cfg = with_defaults(cfg)  # a script of main's own has parsed it without our keys
         try:
             self._build(cfg)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RuntimeError) as error:  # the last is PyTorch's, of sizes
             raise ConfigError(
                 f"{self.host_name} with {cfg.backbone.name} cannot be built from this config: {error}",
                 "Correct backbone.kwargs or method_kwargs",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,53 +13,57 @@ from lightning.pytorch import Callback, Trainer, seed_everything
 from omegaconf import DictConfig
 
 from pal_plugin.data import ImageDataset, Policy, load_digits, pair_loader
-from pal_plugin.errors import PalError
+from pal_plugin.errors import ConfigError, PalError
 from pal_plugin.graph import knn_graph
 from pal_plugin.graph.relations import relations
-from pal_plugin.host import parse_cfg
 from pal_plugin.launch import compose
-from pal_plugin.methods import find_method
 from pal_plugin.oracle import oracle_graph
+from pal_plugin.train import build, train
+
+BATCH = 16
 
 
 class _Gradients(Callback):
-    """What the gradients of a training were."""
+    """What the gradients of a training were; and its state after the first epoch, where a file for that is named."""
 
-    def __init__(self) -> None:
+    def __init__(self, after_one: Path | None) -> None:
         self.finite, self.reached = True, False
+        self.after_one = after_one
 
     def on_after_backward(self, trainer: Trainer, pl_module: Any) -> None:
         found = [p.grad for p in pl_module.backbone.parameters() if p.grad is not None]
         self.finite &= all(bool(torch.isfinite(grad).all()) for grad in found)
         self.reached |= any(bool(grad.any()) for grad in found)
 
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
+        if self.after_one is not None and trainer.current_epoch == 0:
+            trainer.save_checkpoint(self.after_one)
+
 
 class MethodConformance:
-    """Tests of a method, by two steps on digits; derive from it and define `config`."""
+    """Tests of a method, by a few steps on digits in batches of 16; derive from it and define `config`."""
 
     def config(self) -> tuple[str, Sequence[str]]:
         """Return the name of a config and overrides of it, such as `method=mine` and `method_kwargs.…`."""
         raise NotImplementedError
 
+    @pytest.fixture(autouse=True)
+    def _own_cache(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("PAL_CACHE", str(tmp_path / "cache"))
+
     def _cfg(self, *overrides: str) -> DictConfig:
         name, own = self.config()
-        cfg = compose(name, ["profile=debug", "data.num_classes=10", *own, *overrides])
-        parsed: DictConfig = parse_cfg(cfg)
-        return parsed
-
-    def _built(self) -> Any:
-        cfg = self._cfg()
-        seed_everything(0, verbose=False)
-        return find_method(cfg.method)(cfg)
+        small = ["profile=debug", "data.num_classes=10", f"optimizer.batch_size={BATCH}", "max_epochs=2"]
+        return compose(name, [*small, *own, *overrides])
 
     def _dataset(self) -> ImageDataset:
-        return load_digits("train").subset(32, 0)
+        return load_digits("train").subset(2 * BATCH, 0)
 
-    def _trained(self, module: Any) -> _Gradients:
-        """Train two steps, on pairs of neighbours or, where it wants them, with relations that labels tell."""
+    def _loader(self, module: Any) -> Any:
+        """Return two batches: pairs of neighbours or, where the method wants them, relations that labels tell."""
         dataset = self._dataset()
         source: dict[str, Any] = {}
-        if getattr(module, "wants_relations", False):
+        if module.wants_relations:
             told = oracle_graph(dataset.labels, 0.5, manifest=dataset.manifest)
             source = {"relations": relations(told), "related_share": 0.25}
         else:
@@ -67,7 +72,7 @@ class MethodConformance:
         loader = pair_loader(
             dataset,
             [Policy(crop_size=8, num_crops=2)],
-            batch_size=16,
+            batch_size=BATCH,
             seed=0,
             pair_batch=module.wants_pair_batch,
             extra_views=module.extra_views,
@@ -75,9 +80,16 @@ class MethodConformance:
         )
         if "relations" in source:
             module.relate(source["relations"], loader.batch_sampler.composition)  # type: ignore[union-attr]
-        gradients = _Gradients()
+        return loader
+
+    def _trained(
+        self, *, epochs: int = 1, after_one: Path | None = None, resume: Path | None = None
+    ) -> tuple[Any, _Gradients]:
+        """Return a method that was trained, and what its gradients were."""
+        module = build(self._cfg())
+        gradients = _Gradients(after_one)
         trainer = Trainer(
-            max_epochs=1,
+            max_epochs=epochs,
             accelerator="cpu",
             callbacks=[gradients],
             logger=False,
@@ -85,44 +97,53 @@ class MethodConformance:
             enable_progress_bar=False,
             enable_model_summary=False,
         )
+        loader = self._loader(module)
         seed_everything(1, verbose=False)
-        trainer.fit(module, loader)
-        return gradients
+        trainer.fit(module, loader, ckpt_path=resume, weights_only=True)
+        return module, gradients
 
     def test_its_config_is_whole(self) -> None:
-        """Every value that the method needs is there."""
-        assert self._cfg().method
+        """Every value that the method needs is there, and a method of that name builds from it."""
+        assert build(self._cfg()).cfg.method == self._cfg().method
 
     def test_trains_with_finite_gradients(self) -> None:
         """Two steps move the backbone, and neither weights nor gradients are anything but finite."""
-        module = self._built()
-        before = {name: value.clone() for name, value in module.backbone.named_parameters()}
-        gradients = self._trained(module)
+        before = build(self._cfg()).backbone.state_dict()
+        module, gradients = self._trained(epochs=2)  # DeepCluster v2 learns nothing in the first
         assert gradients.finite
         assert gradients.reached
         after = dict(module.backbone.named_parameters())
         assert all(torch.isfinite(value).all() for value in after.values())
-        assert any(not torch.equal(before[name], after[name]) for name in before)
+        assert any(not torch.equal(before[name], after[name]) for name in after)
 
     def test_the_same_again(self) -> None:
         """Two trainings of one seed end with the same weights, bit for bit."""
-        first, second = self._built(), self._built()
-        self._trained(first)
-        self._trained(second)
-        theirs = second.state_dict()
-        assert all(torch.equal(value, theirs[name]) for name, value in first.state_dict().items())
+        _check_same(self._trained()[0], self._trained()[0])
 
-    def test_state_goes_round(self) -> None:
-        """What was trained is whole in its state: another instance that takes it embeds the same."""
-        first, second = self._built(), self._built()
-        self._trained(first)
-        second.load_state_dict(first.state_dict())
-        images = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-        with torch.no_grad():
-            theirs, ours = (module.eval().backbone(images) for module in (first, second))
-        torch.testing.assert_close(theirs, ours, rtol=0, atol=0)
+    def test_goes_on_where_it_stopped(self, tmp_path: Path) -> None:
+        """What training needs is in a checkpoint: another instance that takes it ends as if it had never stopped."""
+        whole, _ = self._trained(epochs=2, after_one=tmp_path / "one.ckpt")
+        resumed, _ = self._trained(epochs=2, resume=tmp_path / "one.ckpt")
+        _check_same(whole, resumed)
 
-    def test_a_value_that_cannot_be_is_named(self) -> None:
-        """A backbone that does not exist ends in an error that says so, not in a network of another kind."""
-        with pytest.raises((PalError, AssertionError, KeyError, ValueError)):
-            find_method(self._cfg().method)(self._cfg("backbone.name=resnet0"))
+    def test_a_value_that_cannot_be_is_named(self, tmp_path: Path) -> None:
+        """A word where the config has a number ends in an error of ours, before anything is trained."""
+        kwargs = self._cfg().method_kwargs.items()
+        numbers = [key for key, value in kwargs if isinstance(value, (int, float)) and not isinstance(value, bool)]
+        for key in numbers:
+            with pytest.raises(PalError):
+                train(self._cfg(f"method_kwargs.{key}=many", f"run_dir={tmp_path}"))
+        assert not (tmp_path / "last.ckpt").exists()
+
+    def test_a_batch_that_lacks_a_view_is_named(self) -> None:
+        """Such a batch comes of a loader that was not made for the method."""
+        module = build(self._cfg())
+        index, views, targets = next(iter(self._loader(module)))
+        with pytest.raises(ConfigError, match="views"):
+            module.training_step([index, views[:-1], targets], 0)
+
+
+def _check_same(first: Any, second: Any) -> None:
+    theirs = second.state_dict()
+    differing = [name for name, value in first.state_dict().items() if not torch.equal(value, theirs[name])]
+    assert not differing, f"{len(differing)} tensors differ, such as {differing[0]}"

@@ -269,7 +269,7 @@ TWO = ("devices=2", "strategy=ddp", "optimizer.batch_size=64")
     ("sent", "tasks", "epochs", "status"),
     [
         (signal.SIGTERM, 1, 1, 2),
-        (signal.SIGUSR1, 1, 2, -signal.SIGUSR1),
+        (signal.SIGUSR1, 1, 4, -signal.SIGUSR1),
         (signal.SIGTERM, 2, 1, None),  # of two, one may fail on the other's end
     ],
 )
@@ -278,7 +278,7 @@ def test_a_job_that_is_stopped_goes_on(
 ) -> None:
     """The same command ends with the weights of a run that SLURM has no part in, and that nobody stops.
 
-    The signal comes in the second epoch, where there is a checkpoint of the first, or none.
+    The signal comes in the second epoch or a little later, where there is a checkpoint, or none until the last one.
     """
     more = TWO if tasks == 2 else ()
     whole, name = f"whole-{tasks}", f"{sent.name}-{tasks}"
@@ -304,7 +304,7 @@ def test_a_job_that_is_stopped_goes_on(
     left = {path.name for path in (trainings.folder / name).iterdir()}
     assert left == {"csv"} | ({"last.ckpt"} if epochs == 1 else set())  # nothing of Lightning's own
     again = trainings.run(name, *more, tasks=tasks)
-    assert ("going on from epoch 2" in again) == (epochs == 1)
+    assert ("going on from epoch" in again) == (epochs == 1)
     expected, found = trainings.weights(whole), trainings.weights(name)
     assert expected.keys() == found.keys()
     assert all(torch.equal(expected[key], found[key]) for key in expected)

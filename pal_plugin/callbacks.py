@@ -33,7 +33,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 class Checkpoints(Callback):
     """Keeps `last.ckpt` in the run's folder, from which the run can go on exactly.
 
-    Beside Lightning's state it holds what the run is, and the cursor: epoch and batch that come next.
+    Beside Lightning's state it holds what the run is, the cursor, which are the epoch and batch that come next, and what
+    was logged: a run that is killed when nothing but its files is left to do can still write them.
 
     Args:
         folder: the run's folder.
@@ -51,6 +52,7 @@ class Checkpoints(Callback):
         self.every_n_epochs = every_n_epochs
         self.every_n_steps = every_n_steps
         self._cursor = (0, 0)
+        self._logged: dict[str, float] = {}
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Save before a batch: only here has the teacher of the previous step been updated."""
@@ -66,11 +68,12 @@ class Checkpoints(Callback):
             self._save(trainer, (done, 0))
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Add identity and cursor."""
-        checkpoint.update(self.identity, cursor=self._cursor)
+        """Add identity, cursor and what was logged."""
+        checkpoint.update(self.identity, cursor=self._cursor, logged=self._logged)
 
     def _save(self, trainer: Trainer, cursor: tuple[int, int]) -> None:
         self._cursor = cursor
+        self._logged = {name: float(value) for name, value in trainer.callback_metrics.items()}  # asked on every rank
         trainer.save_checkpoint(self.path, weights_only=False)  # with optimiser and loops
 
 

@@ -7,6 +7,7 @@ import json
 import math
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,8 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     for doubt in _doubts(cfg, data, module, trainer.world_size):
         _say(doubt)
     _fit(trainer, module, data, folder, resume)
-    metrics = _final_metrics(trainer, data, time.monotonic() - begun)
+    logged = trainer.callback_metrics or begun_run.get("logged", {})  # the former is empty where no step was left
+    metrics = _final_metrics(trainer, data, logged, time.monotonic() - begun)
     if trainer.is_global_zero:
         seen_as = {"mean": list(dataset.mean), "std": list(dataset.std)}  # data sets of one's own share a name
         export(module, {**identity["config"], "normalisation": seen_as}, folder / MODEL)
@@ -251,9 +253,9 @@ def _say(line: str) -> None:
     print(f"pal train: {line}", file=sys.stderr, flush=True)
 
 
-def _final_metrics(trainer: Trainer, data: PairData, wall: float) -> dict[str, Any]:
-    logged = sorted(trainer.callback_metrics.items())  # what is logged by step and epoch stands there three times
-    values = {key: float(value) for key, value in logged if not key.endswith(("_step", "_epoch"))}
+def _final_metrics(trainer: Trainer, data: PairData, logged: Mapping[str, Any], wall: float) -> dict[str, Any]:
+    # what is logged by step and epoch stands there three times
+    values = {key: float(value) for key, value in sorted(logged.items()) if not key.endswith(("_step", "_epoch"))}
     if not labelled(data.dataset):
         values = {key: value for key, value in values.items() if not key.startswith(OF_LABELS)}
     finite = {key: value if math.isfinite(value) else None for key, value in values.items()}

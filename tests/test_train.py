@@ -267,6 +267,21 @@ def test_nothing_stops_a_run_early(tmp_path: Path) -> None:
     assert train(cfg)["epochs"] == 4
 
 
+@pytest.mark.parametrize("lost", [["metrics.json"], ["model.ckpt", "metrics.json"], []])
+def test_a_run_that_was_killed_after_its_last_step_ends_the_same(tmp_path: Path, lost: list[str]) -> None:
+    cfg = compose("gps_simclr", [*SMALL, "resume=auto", f"run_dir={tmp_path / 'run'}"])
+    whole = train(cfg)
+    weights = torch.load(tmp_path / "run" / "model.ckpt", weights_only=True)["state_dict"]
+    for name in lost:
+        (tmp_path / "run" / name).unlink()
+    again = train(cfg)
+    assert whole["val_acc1"] is not None
+    assert {**again, "wall_s": None} == {**whole, "wall_s": None}
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text()).items() <= again.items()
+    kept = torch.load(tmp_path / "run" / "model.ckpt", weights_only=True)["state_dict"]
+    assert all(torch.equal(value, kept[name]) for name, value in weights.items())
+
+
 def test_auto_moves_another_run_out_of_the_way(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "run"
     (tmp_path / "run-2").mkdir()  # taken

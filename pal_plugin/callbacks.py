@@ -33,13 +33,13 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 class Checkpoints(Callback):
     """Keeps `last.ckpt` in the run's folder, from which the run can go on exactly.
 
-    Beside Lightning's state it holds what the run is, the cursor, which are the epoch and batch that come next, and what
-    was logged: a run that is killed when nothing but its files is left to do can still write them.
+    Beside Lightning's state it holds what the run is; the cursor: epoch and batch that come next; and what was logged,
+    for the metrics of a run that is resumed when there is little or nothing left to log.
 
     Args:
         folder: the run's folder.
-        identity: what a checkpoint has to agree in to be gone on from: `config` (resolved, as plain containers), and
-            the digests of `dataset` and `graph`; and what it goes on with, its `precision`.
+        identity: what a checkpoint has to agree in to be gone on from: `config` (resolved, as plain containers), how
+            many `devices`, and the digests of `dataset` and `graph`; and what it goes on with, its `precision`.
         every_n_epochs: how often at the end of an epoch; the last epoch is always kept.
         every_n_steps: how often within an epoch, in batches; None for never.
     """

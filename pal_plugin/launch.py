@@ -69,6 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     def run(cfg: DictConfig) -> float | None:
         from pal_plugin.train import train  # after Hydra has answered --help and --cfg
 
+        _check_sweep(cfg)
         sys.argv = before  # Hydra has read its own; by these Lightning starts a process for each further device
         return objective(cfg, train(cfg))
 
@@ -85,6 +86,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ) from error
     finally:
         sys.argv = before
+
+
+def _check_sweep(cfg: DictConfig) -> None:
+    """Refuse a sweep of runs on several devices whose processes Lightning would start: each would begin the sweep."""
+    from pal_plugin.devices import device_count  # with PyTorch
+
+    started = {"LOCAL_RANK", "SLURM_STEP_ID"} & os.environ.keys()
+    if HydraConfig.get().mode == RunMode.MULTIRUN and device_count(cfg) > 1 and not started:
+        raise ConfigError(
+            f"--multirun with devices={cfg.devices} would have every process go through all runs",
+            "Start it by torchrun or srun, which start the processes themselves, or one run after another",
+        )
 
 
 def objective(cfg: DictConfig, metrics: Mapping[str, Any]) -> float | None:

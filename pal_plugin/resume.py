@@ -22,6 +22,7 @@ FREE_KEYS = (
     *("data.root", "data.num_workers", "data.on_device"),
 )
 IDENTITY = ("config", "dataset", "graph")
+LATER = ("devices",)  # what older checkpoints do not say
 
 
 def run_folder(cfg: DictConfig) -> Path:
@@ -67,7 +68,8 @@ def checkpoint_to_resume(
         raise CheckpointError(
             f"The checkpoint {path} holds no run to go on with", "Name a last.ckpt that pal train wrote"
         )
-    changed = differences({key: checkpoint[key] for key in IDENTITY}, identity)
+    said = [key for key in (*IDENTITY, *LATER) if key in checkpoint]
+    changed = differences({key: checkpoint[key] for key in said}, {key: identity[key] for key in said})
     if not changed:
         return path
     if automatic:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import math
 import sys
 import time
@@ -16,12 +15,13 @@ from lightning.pytorch import Trainer, seed_everything
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
 
+from pal_plugin.arrays import read_json
 from pal_plugin.callbacks import LAST, WITHOUT_EDGES, quieten
 from pal_plugin.compiling import compile_backbones
 from pal_plugin.data import ImageDataset, PairComposition, dataset_from_config
 from pal_plugin.datamodule import PairData, labelled, validation_images
 from pal_plugin.devices import device_count
-from pal_plugin.errors import ConfigError, DeviceError, GraphError, LossError
+from pal_plugin.errors import CheckpointError, ConfigError, DeviceError, GraphError, LossError
 from pal_plugin.graph import SimilarityGraph
 from pal_plugin.graph.relations import relations
 from pal_plugin.graphs import make_graph, refresh_interval
@@ -52,7 +52,8 @@ def train(cfg: DictConfig) -> dict[str, Any]:
         cfg: a composed config.
 
     Returns:
-        The final metrics, with `run_dir`; they are also in the run folder's `metrics.json`.
+        The final metrics, with `run_dir`; they are also in the run folder's `metrics.json`. Where `resume=auto` finds
+        that the run has ended there, it is from that file.
 
     Raises:
         PalError: what was asked for cannot be had; nothing half-written stays behind.
@@ -71,7 +72,8 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     folder = run_folder(cfg)
     data = _data(cfg, dataset, module, known)
     identity: dict[str, Any] = {
-        "config": {**plain(cfg), "devices": device_count(cfg)},  # auto may be another number when it is resumed
+        "config": plain(cfg),
+        "devices": device_count(cfg),  # `auto` may be another number when it is resumed, and so another batch
         "dataset": dataset.manifest.digest,
         "graph": None if data.graph is None else data.graph.digest,
     }
@@ -94,7 +96,8 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     for doubt in _doubts(cfg, data, module, trainer.world_size):
         _say(doubt)
     _fit(trainer, module, data, folder, resume)
-    logged = trainer.callback_metrics or begun_run.get("logged", {})  # the former is empty where no step was left
+    # what was logged before it was resumed, and not since: nothing at all may have been left to do
+    logged = {**begun_run.get("logged", {}), **trainer.callback_metrics}
     metrics = _final_metrics(trainer, data, logged, time.monotonic() - begun)
     if trainer.is_global_zero:
         seen_as = {"mean": list(dataset.mean), "std": list(dataset.std)}  # data sets of one's own share a name
@@ -147,13 +150,16 @@ def _check(cfg: DictConfig) -> None:
 def _ended(cfg: DictConfig, checkpoint: dict[str, Any], folder: Path) -> dict[str, Any] | None:
     """Return the metrics of a run that has ended in `folder`, or None: what was logged is not logged a second time."""
     by_steps = cfg.max_steps is not None and checkpoint.get("global_step", 0) >= cfg.max_steps
-    if not (by_steps or checkpoint["cursor"][0] >= cfg.max_epochs) or not (folder / MODEL).exists():
+    if not (by_steps or checkpoint["cursor"][0] >= cfg.max_epochs):
+        return None
+    written = [folder / name for name in (LAST, MODEL, METRICS)]
+    # in this order; one that is older than the checkpoint is of another run, which was in the folder before
+    if not all(file.exists() and file.stat().st_mtime_ns >= written[0].stat().st_mtime_ns for file in written):
         return None
     try:
-        metrics = json.loads((folder / METRICS).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_json(folder / METRICS, CheckpointError, "It is written anew")
+    except CheckpointError:
         return None
-    return metrics if isinstance(metrics, dict) else None
 
 
 def _fit(trainer: Trainer, module: Any, data: PairData, folder: Path, resume: Path | None) -> None:
@@ -262,5 +268,6 @@ def _final_metrics(trainer: Trainer, data: PairData, logged: Mapping[str, Any], 
     graph = {} if data.graph is None else {WITHOUT_EDGES: data.without_edges}
     if data.graph is not None and data.relations is not None:
         graph = figures(data.graph, data.relations)
-    steps = {"epochs": trainer.current_epoch, "steps": trainer.global_step}
+    # Lightning forgets the epoch of a run that ended by steps, where it is resumed and nothing is left to do
+    steps = {"epochs": max(trainer.current_epoch, data.cursor[0]), "steps": trainer.global_step}
     return {**finite, **graph, **steps, "wall_s": round(wall, 2)}

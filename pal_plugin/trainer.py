@@ -6,8 +6,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
-from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import LearningRateMonitor, TQDMProgressBar
@@ -26,6 +24,7 @@ from pal_plugin.callbacks import (
 )
 from pal_plugin.compiling import CompileCost
 from pal_plugin.errors import ConfigError
+from pal_plugin.slurm import check_tasks, slurm_environment
 
 LOGGERS = ("dvclive", "tensorboard", "wandb")  # that there are beside the CSV
 LOGS = ("csv", *LOGGERS)
@@ -55,9 +54,9 @@ def make_trainer(
 
     Raises:
         ConfigError: Lightning has no such accelerator, devices or strategy, a logger's package is not installed, or
-            SLURM started more or fewer tasks than there are devices.
+            SLURM's tasks are not one for each device.
     """
-    bar = sys.stderr.isatty()
+    bar, slurm = sys.stderr.isatty(), slurm_environment()
     callbacks: list[Any] = [
         *([GraphRefresh(refresh_every)] if refresh_every else []),
         Checkpoints(folder, {**identity, "precision": precision}, **cfg.checkpoint),
@@ -76,7 +75,7 @@ def make_trainer(
         "log_every_n_steps": 10,
         "logger": _loggers(cfg, folder),
         "callbacks": callbacks,
-        "plugins": [AtomicCheckpointIO()],
+        "plugins": [AtomicCheckpointIO(), *slurm],
         "profiler": profiler,
         "default_root_dir": folder,
         "reload_dataloaders_every_n_epochs": 1 if refresh_every else 0,  # workers hold a copy of the graph
@@ -86,38 +85,15 @@ def make_trainer(
         "enable_progress_bar": bar,
     }
     try:
-        slurm = _slurm()
-        options["plugins"] += slurm
         trainer = Trainer(**options)
-    except (MisconfigurationException, RuntimeError, TypeError, ValueError) as error:
+    except (KeyError, MisconfigurationException, TypeError, ValueError) as error:
         raise ConfigError(
             f"Lightning makes no trainer of this config: {' '.join(str(error).split())}",
             "Correct accelerator, devices, strategy or what else it names",
         ) from error
     for environment in slurm:
-        _check_tasks(trainer, environment.world_size())
+        check_tasks(trainer, environment)
     return trainer
-
-
-def _slurm() -> list[SLURMEnvironment]:
-    """Return Lightning's view of SLURM without its requeueing, where tasks are SLURM's and not torchrun's.
-
-    Its requeueing answers SIGUSR1 with a checkpoint of its own, taken in the middle of a step, and goes on from that
-    wherever there is none of ours yet: with the first batch of an epoch on weights that have seen it.
-    """
-    if TorchElasticEnvironment.detect() or not SLURMEnvironment.detect():
-        return []
-    return [SLURMEnvironment(auto_requeue=False)]
-
-
-def _check_tasks(trainer: Trainer, tasks: int) -> None:
-    """Refuse tasks that would each train the whole run into one folder, or wait for others that never come."""
-    nodes, devices = trainer.num_nodes, trainer.num_devices
-    if tasks != nodes * devices:
-        raise ConfigError(
-            f"SLURM counts {tasks} tasks, where num_nodes={nodes} with devices={devices} need {nodes * devices}",
-            "Give sbatch --nodes and --ntasks-per-node as num_nodes and devices, and start the command by srun",
-        )
 
 
 def _of_config(cfg: DictConfig) -> dict[str, Any]:

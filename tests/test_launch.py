@@ -15,6 +15,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
+from pal_plugin.errors import ConfigError
 from pal_plugin.launch import main, objective
 
 SMALL = [
@@ -91,3 +92,14 @@ def test_a_run_of_its_own_says_nothing(capsys: pytest.CaptureFixture[str]) -> No
     assert objective(DictConfig({"data": {**cfg.data, "val_fraction": 0.2}}), {"val_acc1": 50.0}) == 50
     assert objective(DictConfig({"data": {**cfg.data, "val_fraction": 0.2}}), {"val_acc1": None}) is None
     assert capsys.readouterr().err == ""
+
+
+def test_a_sweep_on_several_devices_is_not_begun_by_every_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("LOCAL_RANK", "SLURM_STEP_ID"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ConfigError, match=r"every process go through all runs.*torchrun or srun"):
+        main(["--config-name", "simclr", "--multirun", "seed=0,1", "devices=2", "strategy=ddp", *SMALL])
+    assert not list(tmp_path.rglob("metrics.json"))

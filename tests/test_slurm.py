@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,8 @@ def job(tasks: int = 1, nodes: int = 1) -> dict[str, str]:
         "SLURM_NNODES": str(nodes),
         "SLURM_NTASKS": str(tasks),
         "SLURM_NTASKS_PER_NODE": str(tasks // nodes),
+        "SLURM_STEP_ID": "0",
+        "SLURM_STEP_NUM_TASKS": str(tasks),
         "SLURM_CPUS_PER_TASK": "8",
         "SLURM_PROCID": "0",
         "SLURM_LOCALID": "0",
@@ -49,7 +51,7 @@ def job(tasks: int = 1, nodes: int = 1) -> dict[str, str]:
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
+def cluster(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Start a script as sbatch does, where `srun` starts what it is given, and `pal` is what `pal=` says."""
 
     def program(path: Path, text: str) -> None:
@@ -64,9 +66,15 @@ def cluster(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
         (tmp_path / "job.sh").write_text(script, encoding="utf-8")
         told = {"PATH": f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}", "SCRATCH": "/scratch/ann", **variables}
         pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-        return subprocess.Popen(["bash", "job.sh"], cwd=tmp_path, env=told, **pipes)
+        process = subprocess.Popen(["bash", "job.sh"], cwd=tmp_path, env=told, **pipes)
+        started.append(process)
+        return process
 
-    return submit
+    started: list[subprocess.Popen[str]] = []
+    yield submit
+    for process in started:
+        process.kill()
+        process.wait()
 
 
 def accepted(arguments: list[str]) -> Any:
@@ -197,7 +205,36 @@ def test_a_task_more_than_devices_is_refused(
     with pytest.raises(ConfigError, match="--ntasks-per-node=4"):
         trainer_of(tmp_path)
     monkeypatch.setenv("SLURM_JOB_NAME", "interactive")
+    with pytest.raises(ConfigError, match="srun started 4 tasks in a job called interactive"):
+        trainer_of(tmp_path)
+    for name in ("SLURM_STEP_ID", "SLURM_STEP_NUM_TASKS"):
+        monkeypatch.delenv(name)
     assert trainer_of(tmp_path).world_size == 1  # a shell within a job: no task of SLURM's
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"SLURM_NNODES": "2", "SLURM_NTASKS_PER_NODE": "1"}, "placed otherwise than the config says"),
+        ({"SLURM_NTASKS_PER_NODE": "2(x1)"}, "placed otherwise than the config says"),
+        ({"SLURM_STEP_ID": None}, "counts 2 tasks, and this process is none of them"),
+    ],
+)
+def test_tasks_that_would_wait_for_others_are_refused(
+    given: dict[str, str | None],
+    said: str,
+    variables: Callable[[dict[str, str]], None],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    variables(job(2))
+    for name, value in given.items():
+        if value is None:
+            monkeypatch.delenv(name)
+        else:
+            monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match=said):
+        trainer_of(tmp_path, "devices=2", "strategy=ddp")
 
 
 def test_torchruns_processes_are_torchruns(variables: Callable[[dict[str, str]], None], tmp_path: Path) -> None:
@@ -224,6 +261,7 @@ class Trainings:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.started: list[subprocess.Popen[str]] = []
         scontrol = folder / "bin" / "scontrol"
         scontrol.parent.mkdir()
         scontrol.write_text(f"#!/bin/sh\necho called >> {shlex.quote(str(folder / 'scontrol.log'))}\n")
@@ -241,7 +279,9 @@ class Trainings:
                 told |= {**job(tasks), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
         ranks = [{"SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank)} for rank in range(tasks or 1)]
         pipes: Any = {"stderr": subprocess.PIPE, "stdout": subprocess.DEVNULL, "text": True, "cwd": self.folder}
-        return [subprocess.Popen(command, env=told | (rank if tasks else {}), **pipes) for rank in ranks]
+        processes = [subprocess.Popen(command, env=told | (rank if tasks else {}), **pipes) for rank in ranks]
+        self.started += processes
+        return processes
 
     def run(self, name: str, *more: str, tasks: int | None) -> str:
         """Run to the end; return what its first process said."""
@@ -256,8 +296,12 @@ class Trainings:
 
 
 @pytest.fixture(scope="module")
-def trainings(tmp_path_factory: pytest.TempPathFactory) -> Trainings:
-    return Trainings(tmp_path_factory.mktemp("slurm"))
+def trainings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trainings]:
+    made = Trainings(tmp_path_factory.mktemp("slurm"))
+    yield made
+    for process in made.started:
+        process.kill()
+        process.wait()
 
 
 TWO = ("devices=2", "strategy=ddp", "optimizer.batch_size=64")
@@ -294,7 +338,7 @@ def test_a_job_that_is_stopped_goes_on(
         process.send_signal(sent)
     for process in processes:
         try:
-            process.communicate(timeout=60)
+            process.communicate(timeout=60 * (1 if tasks == 2 else 5))
         except subprocess.TimeoutExpired:  # as SLURM does after a while
             process.kill()
             process.communicate()
@@ -312,6 +356,7 @@ def test_a_job_that_is_stopped_goes_on(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_job_that_is_requeued_after_its_end_does_nothing(trainings: Trainings) -> None:
     if not (trainings.folder / "whole-1").exists():
         trainings.run("whole-1", tasks=None)

@@ -79,6 +79,7 @@ def test_precision_is_said_and_kept_by_a_resumed_run(tmp_path: Path, capsys: pyt
     assert checkpoint["precision"] == here
     checkpoint["precision"] = other = "32-true" if here == "bf16-mixed" else "bf16-mixed"
     torch.save(checkpoint, tmp_path / "run" / "last.ckpt")
+    (tmp_path / "run" / "metrics.json").unlink()  # as of a run that has not ended
     train(compose("simclr", [*run, "checkpoint.every_n_steps=2", "resume=auto"]))
     assert f"1 × cpu, {other}" in capsys.readouterr().err
 

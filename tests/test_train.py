@@ -267,19 +267,53 @@ def test_nothing_stops_a_run_early(tmp_path: Path) -> None:
     assert train(cfg)["epochs"] == 4
 
 
+@pytest.mark.parametrize("length", ["max_epochs=1", "max_steps=1"])
 @pytest.mark.parametrize("lost", [["metrics.json"], ["model.ckpt", "metrics.json"], []])
-def test_a_run_that_was_killed_after_its_last_step_ends_the_same(tmp_path: Path, lost: list[str]) -> None:
+def test_a_run_that_was_killed_after_its_last_step_ends_the_same(tmp_path: Path, lost: list[str], length: str) -> None:
+    run = tmp_path / "run"
+    cfg = compose("gps_simclr", [*SMALL, length, "resume=auto", f"run_dir={run}"])
+    whole = train(cfg)
+    weights = torch.load(run / "model.ckpt", weights_only=True)["state_dict"]
+    for name in lost:
+        (run / name).unlink()
+    before = {file: file.stat().st_mtime_ns for file in run.rglob("*")}
+    again = train(cfg)
+    assert whole["train_nce_loss"] is not None
+    assert {**again, "wall_s": None} == {**whole, "wall_s": None}
+    assert json.loads((run / "metrics.json").read_text()).items() <= again.items()
+    kept = torch.load(run / "model.ckpt", weights_only=True)["state_dict"]
+    assert all(torch.equal(value, kept[name]) for name, value in weights.items())
+    assert lost or {file: file.stat().st_mtime_ns for file in run.rglob("*")} == before
+
+
+def test_what_another_run_left_in_the_folder_is_not_taken_for_this_ones(tmp_path: Path) -> None:
     cfg = compose("gps_simclr", [*SMALL, "resume=auto", f"run_dir={tmp_path / 'run'}"])
     whole = train(cfg)
-    weights = torch.load(tmp_path / "run" / "model.ckpt", weights_only=True)["state_dict"]
-    for name in lost:
-        (tmp_path / "run" / name).unlink()
-    again = train(cfg)
+    for name in ("model.ckpt", "metrics.json"):  # as of a run before this one, which was killed before it wrote its own
+        (tmp_path / "run" / name).write_text("{}")
+        os.utime(tmp_path / "run" / name, (0, 0))
+    assert {**train(cfg), "wall_s": None} == {**whole, "wall_s": None}
+    assert torch.load(tmp_path / "run" / "model.ckpt", weights_only=True)["config"]["method"] == "gps_simclr"
+
+
+def test_figures_of_before_a_kill_are_in_the_metrics(tmp_path: Path) -> None:
+    """Of the second epoch, after which nothing was validated any more."""
+    options = [*SMALL, "max_epochs=3", "validation.every_n_epochs=2", "checkpoint.every_n_epochs=2"]
+    whole = train(compose("gps_simclr", [*options, f"run_dir={tmp_path / 'whole'}"]))
+    half = [*options, "resume=auto", f"run_dir={tmp_path / 'half'}"]
+
+    def interrupt(self: Checkpoints, trainer: Trainer, *_: Any) -> None:
+        if trainer.current_epoch == 2:
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Checkpoints, "on_train_epoch_start", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train(compose("gps_simclr", half))
+    again = train(compose("gps_simclr", half))
     assert whole["val_acc1"] is not None
-    assert {**again, "wall_s": None} == {**whole, "wall_s": None}
-    assert json.loads((tmp_path / "run" / "metrics.json").read_text()).items() <= again.items()
-    kept = torch.load(tmp_path / "run" / "model.ckpt", weights_only=True)["state_dict"]
-    assert all(torch.equal(value, kept[name]) for name, value in weights.items())
+    kept = {key: value for key, value in whole.items() if key not in ("run_dir", "wall_s")}
+    assert {key: again.get(key) for key in kept} == kept
 
 
 def test_auto_moves_another_run_out_of_the_way(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

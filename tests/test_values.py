@@ -113,7 +113,7 @@ def test_every_key_exists() -> None:
     configs = [compose("adassl_simclr", ["graph=factors"]), *map(compose, config_names())]
     for key in [*WHOLE, *REAL]:
         parent, _, last = key.rpartition(".")
-        assert any(last in (OmegaConf.select(cfg, parent) if parent else cfg) for cfg in configs), key
+        assert any(last in ((OmegaConf.select(cfg, parent) or {}) if parent else cfg) for cfg in configs), key
 
 
 def test_an_override_that_hydra_cannot_read(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,8 @@ IMPORT = """
 import importlib, json, pkgutil, sys
 module, missing, events = "pal_plugin", {}, []
 def hook(event, given):
-    if event.startswith("socket.") and event != "socket.__new__":
+    # urllib3 binds ::1 to see whether there is IPv6, and closes it again
+    if event.startswith("socket.") and event != "socket.__new__" and given[1:] != (("::1", 0),):
         events.append([module, event, repr(given)])
 sys.addaudithook(hook)
 import pal_plugin, hydra_plugins

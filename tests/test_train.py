@@ -22,14 +22,15 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.demos.boring_classes import BoringModel
 from numpy.typing import NDArray
+from omegaconf import OmegaConf
 
-from pal_plugin.callbacks import AtomicCheckpointIO, Checkpoints
+from pal_plugin.callbacks import AtomicCheckpointIO, Checkpoints, duration
 from pal_plugin.data import ImageDataset, load_digits
 from pal_plugin.data.sources import SOURCES, Source
 from pal_plugin.datamodule import PairData, validation_images
 from pal_plugin.errors import ConfigError
 from pal_plugin.graph import SimilarityGraph
-from pal_plugin.graphs import make_graph
+from pal_plugin.graphs import graph_of_features, make_graph
 from pal_plugin.host import METHODS
 from pal_plugin.launch import compose
 from pal_plugin.methods import load_method
@@ -412,3 +413,17 @@ def test_a_method_with_a_memory_is_read_back(method: str, tmp_path: Path) -> Non
     for path in (model, tmp_path / "run" / "last.ckpt", tmp_path / "older.ckpt"):
         state = load_method(path)[0].state_dict()
         assert all(torch.equal(value, state[name]) for name, value in saved["state_dict"].items())
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(42.4, "42 s"), (59.6, "1 min 0 s"), (185, "3 min 5 s"), (3600, "1 h 0 min"), (7859, "2 h 10 min")],
+)
+def test_a_duration_as_a_person_says_it(seconds: float, said: str) -> None:
+    assert duration(seconds) == said
+
+
+def test_a_builder_of_labels_builds_from_no_features() -> None:
+    digits = load_digits("test")
+    with pytest.raises(ConfigError, match=r"graph\.builder=labels builds from no features"):
+        graph_of_features(OmegaConf.create({"builder": "labels"}), np.zeros((len(digits), 2), np.float32), digits)

@@ -82,6 +82,10 @@ def test_the_lists_of_adassls_authors(celeba_root):
     assert val.attribute_names == ("Bald", "Male")
     with pytest.raises(DataError, match=r"attributes_test\.txt cannot be read: No such file"):
         load_dataset("celeba", "test", root=celeba_root, options={"lists": "adassl"})
+    for text in ("Bald filename\n0 000003.jpg 3\n", "Bald identity\n0 3\n"):
+        (folder / "attributes_test.txt").write_text(text, encoding="utf-8")
+        with pytest.raises(DataError, match=r"Line 2 of .*attributes_test\.txt is not of AdaSSL's layout"):
+            load_dataset("celeba", "test", root=celeba_root, options={"lists": "adassl"})
     with pytest.raises(ConfigError, match="official, adassl"):
         load_dataset("celeba", "test", root=celeba_root, options={"lists": "authors"})
 

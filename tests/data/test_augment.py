@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
+import warnings
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
@@ -340,3 +342,18 @@ def test_rows_may_be_integers_of_any_kind(kind):
     draws = draw(policy, 1, 0, rows, 0)
     shown = [apply(images, draws, policy, (0.5,) * 3, (0.25,) * 3, rows.astype(type)) for type in (np.int64, kind)]
     assert torch.equal(*shown)
+
+
+def test_without_numba_it_is_said_once(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pal_plugin.data.fused", None)
+    monkeypatch.delattr("pal_plugin.data.fused", raising=False)
+    augment._fused.cache_clear()
+    try:
+        with pytest.warns(RuntimeWarning, match="numba cannot be imported.*pip install --upgrade numba") as said:
+            augment.prepare()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            augment.prepare()
+        assert len(said) == 1
+    finally:
+        augment._fused.cache_clear()

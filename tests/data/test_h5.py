@@ -224,6 +224,14 @@ def test_malformed_arrays(tmp_path, content, message):
         load_dataset("h5", "train", root=tmp_path / "x.h5")
 
 
+def test_a_split_that_has_no_array(tmp_path):
+    for name, array, content in (("train", "images", pictures(2)), ("val", "labels", [0, 1])):
+        with h5py.File(tmp_path / f"{name}.h5", "w") as file:
+            file[array] = content
+    with pytest.raises(DataError, match=r"val\.h5 has no array called images"):
+        load_dataset("h5", "val", root=tmp_path)
+
+
 @pytest.mark.slow
 def test_without_h5py_the_error_says_how_to_get_it(tmp_path):
     code = (

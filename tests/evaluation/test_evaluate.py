@@ -14,6 +14,7 @@ from PIL import Image
 from torch import nn
 
 from pal_plugin.cli import main
+from pal_plugin.commands.evaluate import _figures
 from pal_plugin.data import load_dataset
 from pal_plugin.errors import ConfigError
 from pal_plugin.evaluation import (
@@ -288,3 +289,9 @@ def test_the_foreign_checkpoint_asks_for_what_it_does_not_say(foreign, capsys):
     assert main(["eval", "knn", "--checkpoint", str(foreign), "--backbone", "resnet18"]) == 2
     assert "--data cifar10" in capsys.readouterr().err
     assert Path(foreign).is_file()
+
+
+def test_the_spread_of_runs_is_printed():
+    shown = _figures({"top1": 50.0, "std": {"top1": 1.5, "top5": None}})
+    assert "top1 ±1.5" in shown
+    assert "top5" not in shown

@@ -12,6 +12,7 @@ from torch import nn
 from pal_plugin.data import load_dataset
 from pal_plugin.errors import ConfigError, DeviceError, FeatureError
 from pal_plugin.evaluation import encode
+from pal_plugin.evaluation.source import from_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -111,3 +112,8 @@ def test_the_gpu_agrees(net, digits):
     got = encode(net, digits, device="cuda", precision="float32")
     np.testing.assert_allclose(got, encode(net, digits, precision="float32"), rtol=1e-2, atol=1e-3)  # TF32 convolutions
     assert all(p.device.type == "cpu" for p in net.parameters())
+
+
+def test_an_embedding_that_there_is_not(tmp_path):
+    with pytest.raises(ConfigError, match=r"no embedding 'head'.*backbone, projector"):
+        from_checkpoint(tmp_path / "x.ckpt", embedding="head")

@@ -19,6 +19,7 @@ from pal_plugin.host import host_info, load_backbone, load_checkpoint
 from pal_plugin.host.aliases import release_aliases
 from pal_plugin.host.checkpoint import make_backbone
 from pal_plugin.host.config import parse_cfg
+from pal_plugin.host.described import checked_config
 from pal_plugin.host.solo import SOLO_METHODS
 
 KIND = host_info().kind
@@ -191,3 +192,15 @@ def test_objects_are_not_unpickled(tmp_path: Path) -> None:
     path = lightning_file(network(3), "encoder", tmp_path / "x.ckpt", hyper_parameters=Namespace(encoder="resnet18"))
     with pytest.raises(CheckpointError, match=r"Namespace.*write its weights alone"):
         load_backbone(path)
+
+
+@pytest.mark.parametrize("content", [{"weights": {}}, {"state_dict": [1]}, [1, 2]], ids=["no key", "list", "no dict"])
+def test_a_file_without_a_state_dict_is_no_checkpoint(tmp_path: Path, content: Any) -> None:
+    torch.save(content, tmp_path / "x.ckpt")
+    with pytest.raises(CheckpointError, match=r"x\.ckpt is not a checkpoint: it has no state_dict"):
+        load_checkpoint(tmp_path / "x.ckpt")
+
+
+def test_a_leaf_that_no_config_has() -> None:
+    with pytest.raises(CheckpointError, match=r"in the checkpoint x\.ckpt holds a Tensor"):
+        checked_config({"optimizer": {"lr": torch.zeros(1)}}, "x.ckpt")

@@ -218,6 +218,11 @@ def test_bad_names() -> None:
         check_scheduler({"name": "cosine"})
 
 
+def test_lars_names_what_is_negative() -> None:
+    with pytest.raises(ConfigError, match="LARS got a negative lr and weight_decay"):
+        LARS([torch.nn.Parameter(torch.zeros(2))], lr=-0.1, weight_decay=-1e-4)
+
+
 @pytest.mark.parametrize("epochs", [None, [], 5, "5", ["a"]])
 def test_a_step_schedule_without_its_epochs(epochs: Any) -> None:
     with pytest.raises(ConfigError, match=r"lr_decay_steps is .*list of epochs"):

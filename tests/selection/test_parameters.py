@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pal_plugin.cli import main
-from pal_plugin.errors import ConfigError
+from pal_plugin.errors import ConfigError, FeatureError
 from pal_plugin.selection import (
     CoreSet,
     FacilityLocation,
@@ -130,3 +130,8 @@ def test_words_of_a_command_are_named(arguments, said, tmp_path, capsys) -> None
     assert said in told
     assert len(told.splitlines()) == 1
     assert not out.exists()
+
+
+def test_features_whose_squares_leave_float64() -> None:
+    with pytest.raises(FeatureError, match=r"The features go up to .*whose squares leave float64"):
+        KCenterGreedy().select(X * 1e200, 4)

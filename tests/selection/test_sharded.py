@@ -49,6 +49,22 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "budget": ({"data": "features", "split": 450, "budget": 901, "parameters": {}}, "between 0 and the 900"),
     "no start": ({"data": "features", "split": 450, "budget": 9, "parameters": {"start": None}}, "no start None"),
     "start": ({"data": "features", "split": 450, "budget": 9, "parameters": {"start": 3.0}}, "no start 3.0"),
+    "width": (
+        {"data": "features", "split": 450, "budget": 9, "parameters": {}, "widths": [32, 31]},
+        "features differ in width",
+    ),
+    "start outside": (
+        {"data": "features", "split": 450, "budget": 9, "parameters": {"start": 900}},
+        "start 900 is not among the 900",
+    ),
+    "negative start": (
+        {"data": "features", "split": 450, "budget": 9, "parameters": {"start": -1}},
+        "start -1 is not among the 900",
+    ),
+    "all but known": (
+        {"data": "features", "split": 450, "budget": 899, "parameters": {}, "labelled": [800, 3, 449]},
+        "budget 899 is more than the 897 samples",
+    ),
     "other data": (
         {"data": "features", "split": 450, "budget": 9, "parameters": {}, "picks": OTHER},
         "labelled indexes b/test",

@@ -5,21 +5,21 @@
 
 import os
 import signal
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 
 from pal_plugin.selection import Selection
 
 PATH, PICKS, RENAMES = globals()["ARGS"]
-replace, seen = os.replace, iter(range(10**9))
+replace, seen = Path.replace, iter(range(10**9))
 
 
-def counted(*names: Any) -> None:
+def counted(old: Path, new: Path) -> Path:
     if next(seen) == RENAMES:
         os.kill(os.getpid(), signal.SIGKILL)
-    replace(*names)
+    return replace(old, new)
 
 
-os.replace = counted
+Path.replace = counted
 Selection(np.array(PICKS)).save(PATH)

@@ -127,12 +127,12 @@ class MethodConformance:
         _check_same(whole, resumed)
 
     def test_a_value_that_cannot_be_is_named(self, tmp_path: Path) -> None:
-        """A word where the config has a number ends in an error of ours, before anything is trained."""
+        """No such backbone, and a word for any number of the method's, end in errors of ours, before training."""
         kwargs = self._cfg().method_kwargs.items()
         numbers = [key for key, value in kwargs if isinstance(value, (int, float)) and not isinstance(value, bool)]
-        for key in numbers:
+        for wrong in ("backbone.name=resnet0", *(f"method_kwargs.{key}=many" for key in numbers)):
             with pytest.raises(PalError):
-                train(self._cfg(f"method_kwargs.{key}=many", f"run_dir={tmp_path}"))
+                train(self._cfg(wrong, f"run_dir={tmp_path}"))
         assert not (tmp_path / "last.ckpt").exists()
 
     def test_a_batch_that_lacks_a_view_is_named(self) -> None:
